@@ -1,0 +1,7 @@
+"""``python -m msgsvc``."""
+
+import sys
+
+from msgsvc.cli import main
+
+sys.exit(main())

@@ -1,0 +1,47 @@
+"""CORS: which browser clients of other origins may read the answers. Off unless the settings name origins."""
+
+from typing import TYPE_CHECKING
+
+from msgsvc.json_http import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-ID"
+_RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
+_PREFLIGHT_SECONDS = "600"
+
+
+def response_headers(environ: "WSGIEnvironment", origins: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What every response carries where CORS is on; only an origin that is named is let in."""
+    if not origins:
+        return []
+    origin = environ.get("HTTP_ORIGIN")
+    if origin not in origins:
+        return [("Vary", "Origin")]
+    return [
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Origin", str(origin)),
+        ("Access-Control-Expose-Headers", _RESPONSE_HEADERS),
+    ]
+
+
+def is_preflight(environ: "WSGIEnvironment", origins: tuple[str, ...]) -> bool:
+    """Whether a browser of a named origin asks what it may send."""
+    return (
+        environ["REQUEST_METHOD"] == "OPTIONS"
+        and environ.get("HTTP_ORIGIN") in origins
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+    )
+
+
+def preflight(methods: str) -> Response:
+    """The methods that the path knows, and the headers that any call understands."""
+    return Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": _REQUEST_HEADERS,
+            "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
+        },
+    )

@@ -1,0 +1,372 @@
+"""Connections, transactions and the running of named statements: the only module that imports sqlite3.
+
+Readers work on connections of their own from a pool and never wait for a writer. Writers share one connection and
+take turns on it; those who queue at the same time share one commit (group commit).
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+Row = tuple[Any, ...]
+
+log = logging.getLogger("msgsvc")
+
+BUSY_SECONDS = 4.0
+"""How long a write waits for a lock that another process holds; with the work itself it stays under 5 s."""
+
+
+class StorageError(Exception):
+    """The database did not do what was asked. ``code`` is storage_full, storage_busy or storage_unavailable."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def _storage_error(error: sqlite3.Error | StorageError) -> StorageError:
+    if isinstance(error, StorageError):
+        return error
+    detail = str(error)
+    if "full" in detail:
+        return StorageError("storage_full", detail)
+    if "locked" in detail or "busy" in detail:
+        return StorageError("storage_busy", detail)
+    return StorageError("storage_unavailable", detail)
+
+
+class Connection:
+    """One SQLite connection. Every method raises StorageError when the database fails."""
+
+    def __init__(self, path: str, statements: Mapping[str, str], *, mode: str, busy_seconds: float) -> None:
+        """mode is SQLite's: ``ro``, ``rw``, or ``rwc`` to create a missing file."""
+        self._statements = statements
+        try:
+            self.raw = sqlite3.connect(
+                f"file:{quote(path)}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+                timeout=busy_seconds,
+            )
+        except sqlite3.Error as error:
+            raise _storage_error(error) from error
+        self.execute("PRAGMA foreign_keys = ON")
+        self.execute("PRAGMA synchronous = FULL")
+
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """Runs one statement given as text; its rows. Text that is not UTF-8, a host's, is shown as far as it is."""
+        try:
+            return self.raw.execute(sql, parameters or {}).fetchall()
+        except sqlite3.Error as error:
+            if "decode to UTF-8" not in str(error) or self.raw.text_factory is _decode:
+                raise _storage_error(error) from error
+        self.raw.text_factory = _decode
+        return self.execute(sql, parameters)
+
+    def all(self, name: str, **parameters: object) -> list[Row]:
+        """All rows of the named statement."""
+        return self.execute(self._statements[name], parameters)
+
+    def first(self, name: str, **parameters: object) -> Row | None:
+        """The first row of the named statement, or None."""
+        rows = self.execute(self._statements[name], parameters)
+        return rows[0] if rows else None
+
+    def one(self, name: str, **parameters: object) -> Row:
+        """The only row of a named statement that always gives one."""
+        (row,) = self.execute(self._statements[name], parameters)
+        return row
+
+    def each(self, name: str, **parameters: object) -> Iterator[Row]:
+        """The rows of the named statement, fetched as they are asked for."""
+        try:
+            yield from self.raw.execute(self._statements[name], parameters)
+        except sqlite3.Error as error:
+            raise _storage_error(error) from error
+
+    def run(self, name: str, **parameters: object) -> int:
+        """Runs the named statement; the number of rows it changed."""
+        try:
+            return self.raw.execute(self._statements[name], parameters).rowcount
+        except sqlite3.Error as error:
+            raise _storage_error(error) from error
+
+    def on_progress(self, callback: Callable[[], None]) -> None:
+        """Calls back again and again while a statement of this connection runs."""
+        self.raw.set_progress_handler(callback, 1_000_000)
+
+    def copy_to(self, target: "Connection", progress: Callable[[int], None]) -> None:
+        """Copies the whole database as this connection's transaction sees it; progress is told the percentage."""
+
+        def report(_status: int, remaining: int, total: int) -> None:
+            progress(100 - 100 * remaining // max(total, 1))
+
+        try:
+            self.raw.backup(target.raw, pages=1000, progress=report)
+        except sqlite3.Error as error:
+            raise _storage_error(error) from error
+
+    def close(self) -> None:
+        """Closes the connection; an open transaction is rolled back."""
+        self.raw.close()
+
+
+def _decode(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
+def log_sqlite_version() -> None:
+    """Says which SQLite this is, and warns of the WAL-reset fault (sqlite.org/wal.html) that 3.51.3 mended."""
+    log.info("SQLite %s", sqlite3.sqlite_version)
+    if (3, 7, 0) <= sqlite3.sqlite_version_info < (3, 51, 3):
+        log.warning(
+            "this SQLite can damage a database in WAL mode when two processes commit and checkpoint at one moment; "
+            "let one process at a time use the file, or install SQLite 3.51.3 or newer"
+        )
+
+
+def split_script(script: str) -> Iterator[str]:
+    """The statements of an SQL script, one by one; a trigger's body stays in one piece."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""
+
+
+class _Batch:
+    """The writers whose work one commit holds."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.error: StorageError | None = StorageError("storage_unavailable", "the transaction was rolled back")
+
+
+class _Writer:
+    """The one connection of a process that writes, and the turn-taking on it."""
+
+    def __init__(self, open_connection: Callable[[], Connection]) -> None:
+        self._open_connection = open_connection
+        self._connection: Connection | None = None
+        self._turn = threading.Lock()
+        self._queue_lock = threading.Lock()
+        self._queued = 0
+        self._batch: _Batch | None = None
+        self._refused_at = float("-inf")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """See Database.transaction."""
+        queued_at = time.monotonic()
+        with self._queue_lock:
+            self._queued += 1
+        with self._turn:
+            with self._queue_lock:
+                self._queued -= 1
+            batch, connection = self._join_batch(queued_at)
+            raw = connection.raw
+            try:
+                raw.execute("SAVEPOINT request")
+                try:
+                    yield connection
+                except BaseException:
+                    if raw.in_transaction:
+                        raw.execute("ROLLBACK TO request")
+                        raw.execute("RELEASE request")
+                    raise
+                raw.execute("RELEASE request")
+            except (sqlite3.Error, StorageError) as error:
+                failure = _storage_error(error)
+                if not raw.in_transaction:
+                    batch.error = failure
+                raise failure from error
+            finally:
+                if self._queued == 0 or not raw.in_transaction:
+                    self._end_batch(batch, raw)
+        batch.ended.wait()
+        if batch.error:
+            raise batch.error
+
+    def _join_batch(self, queued_at: float) -> tuple[_Batch, Connection]:
+        if self._batch and self._connection:
+            return self._batch, self._connection
+        if self._refused_at > queued_at:
+            raise StorageError("storage_busy", "the writer ahead waited for the lock in vain")
+        self._connection = self._connection or self._open_connection()
+        try:
+            self._connection.raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._refused_at = time.monotonic()
+            raise _storage_error(error) from error
+        self._batch = _Batch()
+        return self._batch, self._connection
+
+    def _end_batch(self, batch: _Batch, raw: sqlite3.Connection) -> None:
+        """Commits what the batch did. Where that fails all of it fails, and the next starts on a new connection."""
+        try:
+            if raw.in_transaction:
+                raw.execute("COMMIT")
+                batch.error = None
+        except sqlite3.Error as error:
+            batch.error = _storage_error(error)
+        finally:
+            if batch.error:
+                raw.close()
+                self._connection = None
+            self._batch = None
+            batch.ended.set()
+
+    def pause(self) -> bool:
+        """Waits for the transaction that runs, if any, closes the connection, and lets nobody write until resume().
+
+        False where that transaction does not end; nothing is closed or held up then.
+        """
+        paused = self._turn.acquire(timeout=BUSY_SECONDS)
+        if paused and self._connection:
+            self._connection.close()
+            self._connection = None
+        return paused
+
+    def resume(self) -> None:
+        """Lets writers go on after pause()."""
+        self._turn.release()
+
+
+class Database:
+    """One SQLite file, usable from any number of threads and after a fork."""
+
+    def __init__(self, path: str, statements: Mapping[str, str]) -> None:
+        """path ``:memory:`` stands for a private file that close() removes, so that every thread sees the same."""
+        self._statements = statements
+        self._idle_readers: deque[Connection] = deque()
+        self._writer = _Writer(self._open)
+        self._closed = False
+        self._remove_file: Callable[[], object] = lambda: None
+        if path == ":memory:":
+            directory = tempfile.mkdtemp(prefix="msgsvc-")
+            self._remove_file = weakref.finalize(self, _remove_directory, directory, os.getpid())
+            path = str(Path(directory, "messages.db"))
+        self.path = str(Path(path).absolute())
+        _close_connections_around_forks()
+        _databases.add(self)
+
+    def _open(self, mode: str = "rw") -> Connection:
+        if self._closed:
+            raise StorageError("storage_unavailable", "the application is closed")
+        return Connection(self.path, self._statements, mode=mode, busy_seconds=BUSY_SECONDS)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that only reads and on which every statement sees the same snapshot.
+
+        Raises StorageError when the database fails.
+        """
+        idle_readers = self._idle_readers
+        try:
+            connection = idle_readers.pop()
+        except IndexError:
+            connection = self._open()
+        raw = connection.raw
+        try:
+            raw.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if raw.in_transaction:
+                    raw.execute("COMMIT")
+        except (sqlite3.Error, StorageError) as error:
+            raw.close()
+            raise _storage_error(error) from error
+        except BaseException:
+            self._give_back(idle_readers, connection)
+            raise
+        self._give_back(idle_readers, connection)
+
+    def _give_back(self, idle_readers: deque[Connection], connection: Connection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            idle_readers.append(connection)
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """The writing connection, for work that is stored as a whole when the block ends, or not at all.
+
+        Writers take turns, each in a savepoint of its own. Whoever finds nobody queued behind it commits for all
+        who worked since the last commit, and no block ends before the commit that holds its work.
+        Raises StorageError when the database fails, also when that commit does.
+        """
+        return self._writer.transaction()
+
+    def probe(self) -> None:
+        """Reads from the file itself, past every cache and the write-ahead log. Raises StorageError."""
+        for mode in ("rw", "ro&immutable=1"):
+            with closing(self._open(mode)) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+
+    def close(self) -> None:
+        """Closes the connections of this process and removes a ``:memory:`` file. Closing twice is harmless."""
+        self._closed = True
+        if self.pause():
+            self.resume()
+        self._remove_file()
+
+    def pause(self) -> bool:
+        """Closes the connections that nobody uses and lets nobody write until resume(); see _Writer.pause."""
+        while self._idle_readers:
+            self._idle_readers.pop().close()
+        return self._writer.pause()
+
+    def resume(self) -> None:
+        """Lets writers go on after pause()."""
+        self._writer.resume()
+
+    def start_afresh(self) -> None:
+        """In a child after a fork: nothing of the parent's is used."""
+        self._idle_readers = deque()
+        self._writer = _Writer(self._open)
+
+
+_databases: "weakref.WeakSet[Database]" = weakref.WeakSet()
+
+
+def _remove_directory(directory: str, pid: int) -> None:
+    if os.getpid() == pid:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@cache
+def _close_connections_around_forks() -> None:
+    """SQLite keeps state for each process that a child would inherit with the connections that are open: its locks
+    would be wrong on both sides. So none is open at a fork, and each side opens its own afterwards.
+    """
+    paused: list[Database] = []
+
+    def before() -> None:
+        paused.extend(database for database in list(_databases) if database.pause())
+
+    def after_in_parent() -> None:
+        while paused:
+            paused.pop().resume()
+
+    def after_in_child() -> None:
+        paused.clear()
+        for database in list(_databases):
+            database.start_afresh()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=before, after_in_parent=after_in_parent, after_in_child=after_in_child)

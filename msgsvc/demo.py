@@ -1,0 +1,52 @@
+"""The demo: four people, one of each role, and an example conversation."""
+
+import time
+
+from msgsvc import accounts
+from msgsvc.app import App
+from msgsvc.handlers.sessions import open_session
+from msgsvc.times import stored
+
+PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
+CONVERSATION = [
+    ("thea", "uma", "How are you feeling today?"),
+    ("uma", "thea", "Better, mood improved to 7/10"),
+    ("thea", "uma", "Great! Let's explore..."),
+]
+
+
+def prepare(app: App, url: str) -> str:
+    """Fills an empty database; what to print: the people and a curl line for each of the five calls."""
+    now = time.time()
+    tokens = {}
+    with app.services.database.transaction() as transaction:
+        by = accounts.Actor("command line", now)
+        for username, role in PEOPLE.items():
+            accounts.create(transaction, by, username, role, password_hash="")
+            tokens[username], _ = open_session(transaction, app.services.settings, username, now)
+        for sender, recipient, content in CONVERSATION:
+            transaction.run(
+                "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(now)
+            )
+    messages = f"{url}{app.services.settings.prefix}"
+    uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
+    adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
+    body = '{"recipient": "thea", "content": "I slept eight hours"}'
+    return "\n".join(
+        [
+            "Four people live in this throwaway database: " + ", ".join(f"{n} ({r})" for n, r in PEOPLE.items()) + ".",
+            "The lines below act as uma. Paste them into another terminal; Ctrl-C ends the demo.",
+            "",
+            f"curl -i -X POST {uma} -H 'Content-Type: application/json' -d '{body}' {messages}/send",
+            f"curl -i {uma} '{messages}/inbox?page=1&limit=20'",
+            f"curl -i {uma} '{messages}/conversation/thea?limit=50'",
+            f"curl -i -X PATCH {uma} {messages}/3/read",
+            f"curl -i -X DELETE {uma} {messages}/1",
+            "",
+            "And as adam, the admin: look at a conversation, then at the audit row that the look left.",
+            "",
+            f"curl -i {adam} '{messages}/admin/conversation/thea/uma?reason=demo'",
+            f"curl -i {adam} '{messages}/admin/audit?limit=1'",
+            "",
+        ]
+    )

@@ -1,0 +1,83 @@
+"""Monitoring: what admins may look at. It changes nothing but the audit, and without audit row there is no answer."""
+
+from msgsvc import fields
+from msgsvc.accounts import actor, audit
+from msgsvc.json_http import ApiError, Request, Response
+from msgsvc.shapes import message
+from msgsvc.times import rfc3339
+
+
+def conversations(request: Request) -> Response:
+    """GET /api/messages/admin/conversations: who talks with whom, newest first; no content."""
+    query = request.query("page", "limit", "username")
+    page = fields.page(query)
+    limit = fields.limit(query, highest=100, default=20)
+    username = fields.username("username", query["username"], "invalid_parameter") if "username" in query else None
+
+    with request.database.transaction() as transaction:
+        rows = transaction.all(
+            "select_all_conversations_by_username" if username else "select_all_conversations",
+            limit=limit + 1,
+            offset=(page - 1) * limit,
+            **({"username": username} if username else {}),
+        )
+        audit(transaction, actor(request), "conversations_listed", username)
+    answer = {
+        "conversations": [
+            {"participants": sorted((owner, partner)), "last_message_time": rfc3339(sent_at)}
+            for owner, partner, sent_at, _ in rows[:limit]
+        ],
+        "page": page,
+        "page_size": limit,
+        "has_more": len(rows) > limit,
+    }
+    return Response(answer)
+
+
+def conversation(request: Request, a: str, b: str) -> Response:
+    """GET /api/messages/admin/conversation/<a>/<b>: what at least one of the two still sees, oldest first."""
+    query = request.query("reason", "limit", "before")
+    reason = fields.reason(query.get("reason"))
+    limit = fields.limit(query, highest=200, default=50)
+    up_to = fields.before(query)
+    participants = sorted((fields.username("a", a), fields.username("b", b)))
+    if a == b:
+        raise ApiError(400, "self_conversation", "There is no conversation of one person")
+
+    with request.database.transaction() as transaction:
+        if any(transaction.first("select_account", username=name) is None for name in participants):
+            raise ApiError(404, "user_not_found", "No such user")
+        rows = transaction.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
+        audit(transaction, actor(request), "conversation_viewed", " and ".join(participants), reason)
+    answer = {
+        "messages": [message(row) for row in reversed(rows[:limit])],
+        "participants": participants,
+        "has_more": len(rows) > limit,
+    }
+    return Response(answer)
+
+
+def audit_rows(request: Request) -> Response:
+    """GET /api/messages/admin/audit: who looked at or changed what, newest first."""
+    query = request.query("limit", "before")
+    limit = fields.limit(query, highest=200, default=50)
+    up_to = fields.before(query)
+
+    with request.database.read() as snapshot:
+        rows = snapshot.all("select_audit", up_to=up_to, limit=limit + 1)
+    answer = {
+        "audit": [
+            {
+                "id": row_id,
+                "actor": name,
+                "action": action,
+                "subject": subject,
+                "reason": reason,
+                "request_id": request_id,
+                "at": rfc3339(at),
+            }
+            for row_id, name, action, subject, reason, request_id, at in rows[:limit]
+        ],
+        "has_more": len(rows) > limit,
+    }
+    return Response(answer)

@@ -1,0 +1,157 @@
+"""Sessions: login, logout, the session itself, and one's own password. Only where the accounts are msgsvc's own."""
+
+import ipaddress
+
+from msgsvc import fields
+from msgsvc.accounts import Actor, audit
+from msgsvc.database import Connection
+from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response
+from msgsvc.settings import Settings
+from msgsvc.times import rfc3339
+from msgsvc.tokens import new_token, session_limits, token_hash
+
+SESSIONS_EACH_USER = 20
+LOGIN_WINDOW_SECONDS = 15 * 60
+LOGIN_ATTEMPTS_EACH_USER = 10
+LOGIN_ATTEMPTS_EACH_ADDRESS = 30
+
+
+def login(request: Request) -> Response:
+    """POST /api/auth/login: a session token for a name and password."""
+    body = request.body("username", "password")
+    username = fields.username("username", body.get("username"))
+    password = fields.text("password", body.get("password"), limit=fields.PASSWORD_LIMIT)
+    address = f"address:{_network(request.environ.get('REMOTE_ADDR', ''))}"
+    _count_attempt(request, {address: LOGIN_ATTEMPTS_EACH_ADDRESS, _user(username): LOGIN_ATTEMPTS_EACH_USER})
+    try:
+        password_hash = _verify(request, username, password)
+    except ApiError:
+        _take_back_attempt(request, address, _user(username))
+        raise
+    if password_hash is None:
+        raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
+
+    with request.database.transaction() as transaction:
+        if transaction.first("select_password_hash", username=username) != (password_hash,):
+            raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
+        _, role, suspended = transaction.one("select_account", username=username)
+        if suspended:
+            raise ApiError(403, "account_suspended", "This account is suspended")
+        transaction.run("delete_login_attempts", subject=_user(username))
+        transaction.run("update_login_attempt_taken_back", subject=address)
+        token, expires_at = open_session(transaction, request.services.settings, username, request.now())
+    return Response(
+        {
+            "token": token,
+            "token_type": "Bearer",
+            "expires_at": rfc3339(expires_at),
+            "username": username,
+            "role": role,
+        }
+    )
+
+
+def _user(username: str) -> str:
+    return f"user:{username}"
+
+
+def _network(address: str) -> str:
+    """An IPv6 client commands a whole /64, so that counts as one address."""
+    try:
+        is_ipv6 = ipaddress.ip_address(address).version == 6
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((address, 64), strict=False)) if is_ipv6 else address
+
+
+def _count_attempt(request: Request, limits: dict[str, int]) -> None:
+    """Counts before the password is looked at, so that no number of attempts at once can slip through.
+
+    Raises ApiError 429 while the window of one of the subjects is closed.
+    """
+    now = int(request.now())
+    window_since = now - LOGIN_WINDOW_SECONDS
+    closed_at = None
+    with request.database.transaction() as transaction:
+        transaction.run("delete_ended_login_windows", window_since=window_since)
+        for subject, limit in limits.items():
+            counted = transaction.first(
+                "insert_login_attempt", subject=subject, limit=limit, now=now, window_since=window_since
+            )
+            if counted is None:
+                (closed_at,) = transaction.one("select_login_window", subject=subject)
+                if transaction.run("update_login_window_closed", subject=subject):
+                    audit(transaction, Actor("login", now, request.id), "login_throttled", subject)
+                break
+    if closed_at is not None:
+        wait = max(1, closed_at + LOGIN_WINDOW_SECONDS - now)
+        raise ApiError(429, "too_many_attempts", "Too many login attempts; try again later", Retry_After=str(wait))
+
+
+def _take_back_attempt(request: Request, *subjects: str) -> None:
+    with request.database.transaction() as transaction:
+        for subject in subjects:
+            transaction.run("update_login_attempt_taken_back", subject=subject)
+
+
+def _verify(request: Request, username: str, password: str) -> str | None:
+    """The stored hash where the password is right, else None, in the same time for an unknown account."""
+    with request.database.read() as snapshot:
+        row = snapshot.first("select_password_hash", username=username)
+    password_hash: str | None = row[0] if row else None
+    return password_hash if request.services.passwords.verify(password_hash, password) else None
+
+
+def open_session(transaction: Connection, settings: Settings, username: str, now: float) -> tuple[str, int]:
+    """A new token and the epoch second at which it ends at the latest; the oldest session beyond the cap goes."""
+    token = new_token()
+    transaction.run("insert_session", token_hash=token_hash(token), username=username, now=int(now))
+    transaction.run(
+        "delete_surplus_sessions", username=username, cap=SESSIONS_EACH_USER, **session_limits(settings, now)
+    )
+    return token, int(now) + settings.session_max_seconds
+
+
+def session(request: Request) -> Response:
+    """GET /api/auth/session: whose session this is, and when it ends at the latest."""
+    caller = request.caller
+    return Response(
+        {"username": caller.username, "role": caller.role, "expires_at": rfc3339(caller.session_expires_at)}
+    )
+
+
+def logout(request: Request) -> Response:
+    """POST /api/auth/logout: ends this session."""
+    request.body()
+    with request.database.transaction() as transaction:
+        transaction.run("delete_session", id=request.caller.session_id)
+    return NO_CONTENT
+
+
+def logout_all(request: Request) -> Response:
+    """POST /api/auth/logout-all: ends every session of the account."""
+    request.body()
+    with request.database.transaction() as transaction:
+        transaction.run("delete_sessions_by_username", username=request.caller.username, kept_id=None)
+    return NO_CONTENT
+
+
+def change_password(request: Request) -> Response:
+    """PUT /api/auth/password: every other session of the account ends."""
+    body = request.body("current_password", "new_password")
+    current = fields.text("current_password", body.get("current_password"), limit=fields.PASSWORD_LIMIT)
+    new = fields.password("new_password", body.get("new_password"))
+    username = request.caller.username
+    _count_attempt(request, {_user(username): LOGIN_ATTEMPTS_EACH_USER})
+    current_hash = _verify(request, username, current)
+    if current_hash is None:
+        raise ApiError(403, "wrong_password", "The current password is wrong")
+    new_hash = request.services.passwords.hash(new)
+
+    with request.database.transaction() as transaction:
+        if transaction.first("select_password_hash", username=username) != (current_hash,):
+            raise ApiError(403, "wrong_password", "The current password is wrong")
+        transaction.run("delete_login_attempts", subject=_user(username))
+        transaction.run("upsert_password", username=username, password_hash=new_hash)
+        transaction.run("delete_sessions_by_username", username=username, kept_id=request.caller.session_id)
+    return NO_CONTENT

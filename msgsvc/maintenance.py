@@ -1,0 +1,73 @@
+"""What an operator does to a database besides serving it: check it, and take a copy while the service runs."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from msgsvc.database import BUSY_SECONDS, Connection, StorageError
+from msgsvc.migrations import pending
+from msgsvc.queries import load, sql_directory
+
+Progress = Callable[[str], None]
+"""Is told again and again what is being done."""
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class BackupRefusedError(Exception):
+    """The copy would overwrite what must not be overwritten."""
+
+
+def check(path: str, progress: Progress = _silent) -> Iterator[str]:
+    """A line for each fault: integrity, foreign keys, schema, and the summaries against a full recount.
+
+    Raises StorageError where the file cannot be opened as a database.
+    """
+    with closing(
+        Connection(path, load(sql_directory() / "queries"), mode="rw", busy_seconds=BUSY_SECONDS)
+    ) as connection:
+        connection.execute("BEGIN")
+        connection.on_progress(lambda: progress("checking the integrity"))
+        for (line,) in connection.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield f"integrity: {line}"
+        for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            yield f"foreign key: row {rowid} of {table} names no row of {parent}"
+        if pending(connection):
+            yield "schema: not the present one; run msgsvc migrate"
+            return
+        connection.on_progress(lambda: progress("recounting the summaries"))
+        for fault, owner, partner in connection.all("select_conversation_faults"):
+            yield f"summary: {fault}: owner {owner}, partner {partner}"
+        for (owner,) in connection.all("select_mailbox_faults"):
+            yield f"totals: owner {owner}"
+
+
+def backup(path: str, destination: str, progress: Progress = _silent, *, overwrite: bool = False) -> None:
+    """A consistent copy, verified before it takes its name.
+
+    Raises BackupRefusedError, StorageError, or OSError; nothing is left behind then.
+    """
+    target = Path(destination)
+    with closing(Connection(path, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as source:
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master")
+        if target.exists() and target.samefile(path):
+            raise BackupRefusedError(f"{destination} is the database itself")
+        if target.exists() and not overwrite:
+            raise BackupRefusedError(f"{destination} exists; --overwrite replaces it")
+        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        os.close(handle)
+        try:
+            with closing(Connection(partial, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
+                source.copy_to(copy, lambda percent: progress(f"copying: {percent} %"))
+                copy.on_progress(lambda: progress("verifying the copy"))
+                if copy.execute("PRAGMA quick_check") != [("ok",)]:
+                    raise StorageError("storage_unavailable", f"the copy of {path} is damaged, as its source may be")
+            Path(partial).replace(target)
+        finally:
+            Path(partial).unlink(missing_ok=True)

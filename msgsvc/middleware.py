@@ -1,0 +1,172 @@
+"""What stands around every handler: request id and JSON errors; then the session token and the role."""
+
+import logging
+import os
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from msgsvc import cors, fields
+from msgsvc.accounts import actor, audit_denial
+from msgsvc.database import StorageError
+from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token, encode_json
+from msgsvc.routes import Route, Who
+from msgsvc.tokens import session_limits, token_hash
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Authenticate = Callable[["WSGIEnvironment"], str | None]
+
+log = logging.getLogger("msgsvc")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+STORAGE_SENTENCES = {
+    "storage_full": "The disk is full; nothing was stored",
+    "storage_busy": "The database is busy; nothing was stored, try again",
+    "storage_unavailable": "The database is unavailable; nothing was stored",
+}
+
+
+def wsgi_boundary(
+    handle: Callable[[Request], Response], services: Services
+) -> Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]:
+    """A WSGI application of a function from request to response: every outcome leaves as JSON with a request id."""
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        started = time.perf_counter()
+        request = Request(environ, services, _request_id(environ))
+        response = _outcome(handle, request)
+        payload = b"" if response.value is None else encode_json(response.value).encode()
+        headers = [
+            *standard_headers(request.id),
+            *cors.response_headers(environ, services.settings.cors_origins),
+            *response.headers.items(),
+        ]
+        if response.value is not None:
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
+        if log.isEnabledFor(logging.INFO):
+            _log_request(request, response.status, started)
+        start_response(_STATUS_LINES[response.status], headers)
+        return [payload] if environ["REQUEST_METHOD"] != "HEAD" else []
+
+    return application
+
+
+def standard_headers(request_id: str | None = None) -> list[tuple[str, str]]:
+    """The headers of every response."""
+    return [
+        ("X-Request-ID", request_id or os.urandom(16).hex()),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+
+
+def _request_id(environ: "WSGIEnvironment") -> str:
+    given: str = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+
+
+def _outcome(handle: Callable[[Request], Response], request: Request) -> Response:
+    try:
+        return handle(request)
+    except ApiError as error:
+        if error.status == 401:
+            error.headers["WWW-Authenticate"] = "Bearer"
+        return error.response()
+    except StorageError as error:
+        log.error("%s: %s", error.code, error, extra={"fields": {"request_id": request.id}})
+        return ApiError(503, error.code, STORAGE_SENTENCES[error.code], Retry_After="1").response()
+    except Exception as error:
+        log.error("internal error: %s", _where(error), extra={"fields": {"request_id": request.id}})
+        return ApiError(500, "internal_error", "Something went wrong on our side").response()
+
+
+def _where(error: Exception) -> str:
+    """Type and place only: the text of an exception may quote a message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join([type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))])
+
+
+def _log_request(request: Request, status: int, started: float) -> None:
+    caller = getattr(request, "caller", None)
+    log.info(
+        "request",
+        extra={
+            "fields": {
+                "request_id": request.id,
+                "method": request.environ["REQUEST_METHOD"],
+                "route": request.route,
+                "status": status,
+                "milliseconds": round((time.perf_counter() - started) * 1000, 3),
+                "username": caller.username if caller else None,
+            }
+        },
+    )
+
+
+def authorize(request: Request, route: Route, authenticate: Authenticate | None) -> None:
+    """Sets the caller of a request, read afresh from the database.
+
+    Raises ApiError 401 without a live session or an account, 403 for a suspended one and for an endpoint that is
+    closed to its role.
+    """
+    if route.who is Who.ANYONE:
+        return
+    caller = _session_caller(request) if authenticate is None else _host_caller(request, authenticate)
+    if caller is None:
+        raise ApiError(401, "unauthorized", "A valid session is required")
+    request.caller = caller
+    if caller.suspended:
+        raise ApiError(403, "account_suspended", "This account is suspended")
+    if route.who is Who.ADMIN and caller.role != "admin":
+        with request.database.transaction() as transaction:
+            audit_denial(transaction, actor(request), route.path)
+        raise ApiError(403, "admin_only", "Only admins may do this")
+
+
+def _session_caller(request: Request) -> Caller | None:
+    token = bearer_token(request.environ)
+    if token is None:
+        return None
+    settings = request.services.settings
+    now = request.now()
+    with request.database.read() as snapshot:
+        row = snapshot.first("select_session", token_hash=token_hash(token), **session_limits(settings, now))
+    if row is None:
+        return None
+    username, role, suspended, session_id, created_at, last_used_at = row
+    if now - last_used_at >= settings.session_idle_seconds / 30:
+        _touch_session(request, session_id, int(now))
+    return Caller(username, role, suspended, session_id, created_at + settings.session_max_seconds)
+
+
+def _touch_session(request: Request, session_id: int, now: int) -> None:
+    """Moves the idle limit, at most once in a thirtieth of it so that reading stays reading; never fails a request."""
+    try:
+        with request.database.transaction() as transaction:
+            transaction.run("update_session_used", id=session_id, now=now)
+    except StorageError as error:
+        log.warning("a session was not prolonged: %s", error, extra={"fields": {"request_id": request.id}})
+
+
+def _host_caller(request: Request, authenticate: Authenticate) -> Caller | None:
+    try:
+        username = authenticate(request.environ)
+        if username is None:
+            return None
+        fields.username("username", username)
+    except Exception as error:
+        log.error("authenticate failed: %s", _where(error), extra={"fields": {"request_id": request.id}})
+        return None
+    with request.database.read() as snapshot:
+        row = snapshot.first("select_account", username=username)
+    if row is None:
+        log.warning("authenticate named nobody in users", extra={"fields": {"request_id": request.id}})
+        return None
+    return Caller(*row)

@@ -1,0 +1,150 @@
+"""Brings a database of any age to the present schema: all pending files of ``sql/migrations`` in one transaction.
+
+A table that a host already has is taken as found; an older ``messages`` table gets the columns it lacks. Nothing is
+ever dropped, and a file that has been applied must never change: its digest is recorded and compared at every start.
+"""
+
+import hashlib
+from contextlib import closing
+from pathlib import Path
+
+from msgsvc.database import Connection, StorageError, split_script
+from msgsvc.queries import SqlFilesError, sql_directory
+
+WAIT_SECONDS = 600.0
+"""How long a migration waits for another process that is migrating the same file."""
+
+CHECKED_BYTES = 64 * 1024 * 1024
+"""A file up to this size is checked for damage at every start, which takes a fraction of a second."""
+
+_IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
+_FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to the present schema; it is left as it was."""
+
+
+def migrate(path: str) -> list[str]:
+    """Applies what is pending; the names of the migrations applied, none where the schema is already present.
+
+    Raises MigrationError having changed nothing, OSError where a missing file cannot be created.
+    A new file is for its owner alone to read.
+    """
+    files = _migration_files()
+    if not Path(path).exists():
+        Path(path).touch(mode=0o600)
+    try:
+        return _migrate(path, files)
+    except (MigrationError, StorageError) as error:
+        raise MigrationError(f"{path}: {error}") from error
+
+
+def _migrate(path: str, files: dict[str, str]) -> list[str]:
+    with closing(Connection(path, {}, mode="rw", busy_seconds=WAIT_SECONDS)) as connection:
+        _refuse_damaged(connection)
+        applied = _apply(connection, files) if pending(connection, files) else []
+        if connection.execute("PRAGMA journal_mode") != [("wal",)]:
+            connection.execute("PRAGMA journal_mode = WAL")
+    return applied
+
+
+def _refuse_damaged(connection: Connection) -> None:
+    ((pages,),) = connection.execute("PRAGMA page_count")
+    ((page_size,),) = connection.execute("PRAGMA page_size")
+    if pages * page_size <= CHECKED_BYTES:
+        ((finding,),) = connection.execute("PRAGMA quick_check(1)")
+        if finding != "ok":
+            raise MigrationError(f"the database is damaged: {finding}; restore a backup")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
+
+
+def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
+    connection.execute("BEGIN IMMEDIATE")
+    names = pending(connection, files)
+    if "0001_messages" in names:
+        _check_users(connection)
+        _complete_messages(connection, files["0001_messages"])
+    for name in names:
+        for statement in split_script(files[name]):
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO msgsvc_migrations (name, digest) VALUES (:name, :digest)",
+            {"name": name, "digest": _digest(files[name])},
+        )
+    connection.execute("COMMIT")
+    return names
+
+
+def _migration_files() -> dict[str, str]:
+    paths = sorted((sql_directory() / "migrations").glob("*.sql"))
+    if [path.name[:5] for path in paths] != [f"{number:04}_" for number in range(1, len(paths) + 1)]:
+        raise SqlFilesError("the migrations are not numbered 0001, 0002, … without a gap")
+    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+
+
+def _digest(script: str) -> str:
+    return hashlib.sha256(script.encode()).hexdigest()
+
+
+def pending(connection: Connection, files: dict[str, str] | None = None) -> list[str]:
+    """The names of the migrations that the database lacks. Raises MigrationError where it has others."""
+    files = files or _migration_files()
+    recorded = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'msgsvc_migrations'")
+    applied: dict[str, str] = dict(connection.execute("SELECT name, digest FROM msgsvc_migrations") if recorded else ())
+    for name, digest in applied.items():
+        if name not in files:
+            raise MigrationError(f"the database has migration {name} of a newer msgsvc; install that version")
+        if digest != _digest(files[name]):
+            raise MigrationError(f"migration {name} is not the one that was applied to the database")
+    return [name for name in files if name not in applied]
+
+
+def _columns(connection: Connection, table: str) -> dict[str, tuple[str, str | None, int]]:
+    """Type, default and place in the primary key of each column, by lower-case name; empty where there is no table."""
+    rows = connection.execute("SELECT name, type, dflt_value, pk FROM pragma_table_info(:table)", {"table": table})
+    return {name.lower(): (kind, default, key) for name, kind, default, key in rows}
+
+
+def _check_users(connection: Connection) -> None:
+    columns = _columns(connection, "users")
+    if not columns:
+        return
+    missing = {"username", "role"} - columns.keys()
+    if missing:
+        raise MigrationError(f"the table users lacks the column {' and '.join(sorted(missing))}")
+    unique_indexes = connection.execute(
+        "SELECT group_concat(lower(column.name)) FROM pragma_index_list('users') AS list, "
+        'pragma_index_info(list.name) AS column WHERE list."unique" AND NOT list.partial GROUP BY list.name'
+    )
+    if ("username",) not in unique_indexes:
+        raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
+
+
+def _complete_messages(connection: Connection, first_migration: str) -> None:
+    columns = _columns(connection, "messages")
+    if not columns:
+        return
+    missing = _IDENTITY_COLUMNS - columns.keys()
+    if missing:
+        raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
+    keys = [(name, kind.upper()) for name, (kind, _, key) in columns.items() if key]
+    if keys != [("id", "INTEGER")]:
+        raise MigrationError("the table messages must have id as its INTEGER PRIMARY KEY")
+    for name, (kind, default, _) in _specified_columns(first_migration).items():
+        if name in columns:
+            continue
+        constant = f"DEFAULT {default}" if default and default != "CURRENT_TIMESTAMP" else ""
+        connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {kind} {constant}")
+        source = _FILLED_FROM.get(name)
+        if source in columns:
+            value = f"{source} IS NOT NULL" if name == "is_read" else source
+            connection.execute(f"UPDATE messages SET {name} = {value}")
+
+
+def _specified_columns(first_migration: str) -> dict[str, tuple[str, str | None, int]]:
+    with closing(Connection(":memory:", {}, mode="memory", busy_seconds=0)) as scratch:
+        for statement in split_script(first_migration):
+            scratch.execute(statement)
+        return _columns(scratch, "messages")

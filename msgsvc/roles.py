@@ -1,0 +1,65 @@
+"""The roles, and the one rule of who may write to whom. Pure functions: the facts come from the database."""
+
+from typing import NamedTuple
+
+STAFF = ("therapist", "clinician", "admin")
+ROLES = ("therapist", "clinician", "user", "admin")
+
+YES, ONLY_AS_A_REPLY = "yes", "only as a reply"
+
+SENDING_MATRIX = {
+    "therapist": {"therapist": YES, "clinician": YES, "user": YES, "admin": YES},
+    "clinician": {"therapist": YES, "clinician": YES, "user": YES, "admin": YES},
+    "user": {"therapist": YES, "clinician": ONLY_AS_A_REPLY, "user": YES, "admin": YES},
+    "admin": {"therapist": YES, "clinician": YES, "user": YES, "admin": YES},
+}
+
+
+class SendingFacts(NamedTuple):
+    """What decides whether a sender may write to a recipient, as the statement ``select_sending_facts`` gives it."""
+
+    sender_role: object
+    recipient_role: object
+    sender_suspended: int
+    recipient_suspended: int
+    recipient_blocked_sender: int
+    recipient_wrote_before: int
+
+
+class Decision(NamedTuple):
+    """The answer, the rule that gave it, and for a refusal the error's code and sentence."""
+
+    allowed: bool
+    rule: str
+    code: str = ""
+    sentence: str = ""
+
+
+_NOT_ALLOWED = ("not_allowed", "You may not write to this recipient")
+
+
+def decide_sending(facts: SendingFacts) -> Decision:
+    """Whether the sender may write to the recipient."""
+    if facts.sender_suspended:
+        return Decision(False, "suspension: the sender is suspended", "account_suspended", "This account is suspended")
+    if facts.sender_role not in ROLES or facts.recipient_role not in ROLES:
+        return Decision(False, "role matrix: a role outside the four", *_NOT_ALLOWED)
+    if facts.recipient_suspended or facts.recipient_blocked_sender:
+        rule = "suspension: the recipient is suspended" if facts.recipient_suspended else "block: by the recipient"
+        return Decision(False, rule, *_NOT_ALLOWED)
+    sender_role, recipient_role = str(facts.sender_role), str(facts.recipient_role)
+    if SENDING_MATRIX[sender_role][recipient_role] == YES:
+        return Decision(True, f"role matrix: {sender_role} may write to {recipient_role}")
+    if facts.recipient_wrote_before:
+        return Decision(True, f"reply rule: the {recipient_role} has written to the {sender_role} before")
+    return Decision(
+        False,
+        f"reply rule: the {recipient_role} has never written to the {sender_role}",
+        "reply_only",
+        "Users may only reply to clinicians",
+    )
+
+
+def may_be_blocked_by(blocked_role: object, blocker_role: object) -> bool:
+    """Anyone may block role ``user``; a user cannot block staff."""
+    return blocked_role == "user" or blocker_role in STAFF

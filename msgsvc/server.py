@@ -1,0 +1,210 @@
+"""The process of its own: waitress with the limits that a service on the open net needs, and its signals."""
+
+import errno
+import logging
+import re
+import resource
+import signal
+import time
+from types import FrameType
+from typing import Any, cast
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import BadRequest, Error
+
+from msgsvc.app import App
+from msgsvc.database import log_sqlite_version
+from msgsvc.json_http import ApiError, encode_json
+from msgsvc.middleware import standard_headers
+
+log = logging.getLogger("msgsvc")
+
+REQUEST_SECONDS = 15.0
+"""A request that has not arrived whole after this long is cut off; waitress itself would wait for ever."""
+
+IDLE_SECONDS = 120
+"""A connection is kept this long between requests."""
+
+DRAIN_SECONDS = 8.0
+"""How long SIGTERM waits for the requests that have begun."""
+
+CONNECTION_LIMIT = 4096
+HEADER_LIMIT = 16 * 1024
+DISCARD_LIMIT = 1024 * 1024
+"""A body up to this size is read to its end, so that the client gets to read the 413."""
+
+_ERRORS = {
+    400: ("bad_request", "The request is not valid HTTP/1.1"),
+    413: ("body_too_large", f"The body is longer than {DISCARD_LIMIT} bytes"),
+    431: ("headers_too_large", f"The headers are longer than {HEADER_LIMIT} bytes"),
+    501: ("not_implemented", "This Transfer-Encoding is not supported"),
+}
+
+
+class _Parser(HTTPRequestParser):
+    """Refuses requests whose end two parties could see at different places."""
+
+    def received(self, data: bytes) -> int:
+        """As waitress's, but what its parser stumbles over is a bad request."""
+        try:
+            return super().received(data)
+        except ValueError:
+            self.error = BadRequest("")
+            self.completed = True
+            return len(data)
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Raises ParsingError."""
+        framing = re.findall(rb"^(content-length|transfer-encoding)[ \t]*:", header_plus, flags=re.I | re.M)
+        if len(framing) > 1:
+            raise ParsingError("ambiguous framing")
+        super().parse_header(header_plus)
+        if self.version != "1.1" and "TRANSFER_ENCODING" in self.headers:
+            raise ParsingError("Transfer-Encoding is of HTTP/1.1")
+
+
+class _Task(WSGITask):
+    def set_close_on_finish(self) -> None:
+        """waitress ends the connection after every 204 and 304, and clients that poll would connect anew each time."""
+        request = cast("HTTPRequestParser", self.request)
+        if self.has_body or self.version != "1.1" or request.headers.get("CONNECTION", "").lower() == "close":
+            super().set_close_on_finish()
+
+    def write(self, data: bytes) -> None:
+        """Head and body leave in one piece, where waitress sends two."""
+        if data and self.has_body and not self.wrote_header and self.content_length == len(data):
+            self.channel.write_soon(self.build_response_header() + data)
+            self.wrote_header = True
+            self.content_bytes_written = len(data)
+        else:
+            super().write(data)
+
+
+class _ErrorTask(ErrorTask):
+    def execute(self) -> None:
+        """What waitress refuses by itself is answered in the service's own form."""
+        error = cast("Error", cast("HTTPRequestParser", self.request).error)
+        code, sentence = _ERRORS.get(error.code, ("internal_error", "Something went wrong on our side"))
+        body = encode_json(ApiError(error.code, code, sentence).response().value).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.content_length = len(body)
+        self.response_headers = [*standard_headers(), ("Content-Type", "application/json")]
+        self.set_close_on_finish()
+        log.info("refused", extra={"fields": {"status": error.code, "code": code}})
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    server: "Server"
+    parser_class = _Parser
+    task_class = _Task
+    error_task_class = _ErrorTask
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting_since: float | None = time.monotonic()
+
+    def received(self, data: bytes) -> bool:
+        """Notes since when a request is incomplete; a new connection counts as one."""
+        received = super().received(data)
+        if self.request is None:
+            self.waiting_since = None
+        elif self.waiting_since is None:
+            self.waiting_since = time.monotonic()
+        return received
+
+    def readable(self) -> bool:
+        """Nothing new is read once the server is stopping."""
+        return not self.server.stopping and bool(super().readable())
+
+    def is_busy(self) -> bool:
+        """Whether a request has begun whose answer has not left yet."""
+        return bool(self.requests or self.total_outbufs_len)
+
+
+class Server(TcpWSGIServer):
+    """A server bound to the address of the settings."""
+
+    channel_class = _Channel
+    effective_host: str
+    effective_port: int
+    active_channels: dict[int, _Channel]  # type: ignore[assignment]
+
+    def __init__(self, app: App) -> None:
+        settings = app.services.settings
+        proxy = {"trusted_proxy": settings.trusted_proxy, "trusted_proxy_headers": "x-forwarded-for"}
+        adjustments = Adjustments(
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            ident=None,
+            asyncore_use_poll=True,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=1,
+            connection_limit=_connection_limit(),
+            max_request_header_size=HEADER_LIMIT,
+            max_request_body_size=DISCARD_LIMIT,
+            log_socket_errors=False,
+            clear_untrusted_proxy_headers=bool(settings.trusted_proxy),
+            **(proxy if settings.trusted_proxy else {}),
+        )
+        self.stopping = False
+        self._sockets: Any = {}
+        super().__init__(app, map=self._sockets, adj=adjustments)
+
+    @classmethod
+    def for_app(cls, app: App) -> "Server":
+        """A server for the application. Raises OSError naming the address where it cannot be had."""
+        address = f"{app.services.settings.host}:{app.services.settings.port}"
+        try:
+            return cls(app)
+        except ValueError:
+            raise OSError(errno.EADDRNOTAVAIL, "no such address", address) from None
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, address) from error
+
+    def maintenance(self, now: float) -> None:
+        """Also cuts off requests that do not arrive, counted by the monotonic clock."""
+        super().maintenance(now)  # type: ignore[arg-type]
+        overdue = time.monotonic() - REQUEST_SECONDS
+        for channel in self.active_channels.values():
+            if channel.waiting_since is not None and channel.waiting_since < overdue:
+                channel.will_close = True
+
+    def serve(self) -> None:
+        """Serves until SIGTERM or SIGINT, finishes what has begun, and refuses the rest."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        log.info("listening on http://%s:%s", self.effective_host, self.effective_port)
+        log_sqlite_version()
+        while not self.stopping:
+            self._turn()
+        wasyncore.dispatcher.close(self)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while any(channel.is_busy() for channel in self.active_channels.values()) and time.monotonic() < deadline:
+            self._turn()
+        self.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._sockets)
+        log.info("stopped")
+
+    def _turn(self) -> None:
+        wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+        self.pull_trigger()
+
+
+def _connection_limit() -> int:
+    """As many as the process may have open files for, less what the database and the logs need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTION_LIMIT + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return CONNECTION_LIMIT if soft == resource.RLIM_INFINITY else min(CONNECTION_LIMIT, soft - 256)

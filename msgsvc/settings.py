@@ -1,0 +1,131 @@
+"""Every setting once: its field, default, meaning, and the function that checks a value given as text or in Python."""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+ENVIRONMENT_PREFIX = "MSGSVC_"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a bad value. The message is one line that names it."""
+
+
+def _setting(default: Any, check: Callable[[Any], Any], help: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"check": check, "help": help})
+
+
+def _optional_text(value: Any) -> str:
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"must be text, not {value!r}")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not _optional_text(value):
+        raise ValueError("must not be empty")
+    return str(value)
+
+
+def _whole_number(lowest: int, highest: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", str(value), flags=re.ASCII) or not lowest <= int(value) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}, not {str(value)!r}")
+        return int(value)
+
+    return check
+
+
+def _prefix(value: Any) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", str(value)):
+        raise ValueError(f"must be a path such as /api/messages, not {str(value)!r}")
+    return str(value)
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}, not {str(value)!r}")
+        return str(value)
+
+    return check
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    origins = tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+    if not isinstance(origins, (tuple, list)):
+        raise ValueError(f"must be origins such as https://app.example, not {value!r}")
+    for origin in origins:
+        if not isinstance(origin, str) or not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ValueError(f"must be origins such as https://app.example, not {origin!r}")
+    return tuple(origins)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the service runs. Raises SettingsError for a bad value."""
+
+    database: str = _setting("messages.db", _text, "SQLite file; `:memory:` for a private one that goes with the app")
+    host: str = _setting("127.0.0.1", _text, "address that `msgsvc serve` listens on")
+    port: int = _setting(8000, _whole_number(0, 65535), "port that `msgsvc serve` listens on; 0 takes a free one")
+    threads: int = _setting(8, _whole_number(1, 256), "worker threads of `msgsvc serve`")
+    prefix: str = _setting("/api/messages", _prefix, "public path under which the message calls live")
+    session_idle_seconds: int = _setting(1800, _whole_number(1, 31_536_000), "a session ends when unused this long")
+    session_max_seconds: int = _setting(43_200, _whole_number(1, 31_536_000), "a session ends at the latest after this")
+
+    trusted_proxy: str = _setting(
+        "", _optional_text, "address of the proxy whose X-Forwarded-For is believed; `*` for any"
+    )
+    send_rate: int = _setting(
+        60, _whole_number(0, 100_000), "messages a minute that one sender may send; 0 for no limit"
+    )
+    cors_origins: tuple[str, ...] = _setting((), _origins, "origins of browser clients, separated by commas")
+    log_format: str = _setting("json", _choice("json", "text"), "log lines as `json`, or `text` for people")
+    admin_username: str = _setting("", _optional_text, "first admin, created when the database has no account yet")
+    admin_password: str = _setting("", _optional_text, "the first admin's password", secret=True)
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            try:
+                value = setting.metadata["check"](getattr(self, setting.name))
+            except ValueError as error:
+                raise SettingsError(f"{setting.name} {error}") from None
+            object.__setattr__(self, setting.name, value)
+        if bool(self.admin_username) != bool(self.admin_password):
+            raise SettingsError("admin_username and admin_password (MSGSVC_ADMIN_…) must be given together")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], **options: Any) -> "Settings":
+        """Settings from the environment: an option beats ``MSGSVC_…``, which beats ``PORT`` and ``RAILWAY_…``.
+
+        Raises SettingsError naming the option or variable that is unknown or has a bad value.
+        """
+        sources: dict[str, tuple[str, Any]] = {}
+        if "RAILWAY_VOLUME_MOUNT_PATH" in environ:
+            volume = environ["RAILWAY_VOLUME_MOUNT_PATH"]
+            sources["database"] = ("RAILWAY_VOLUME_MOUNT_PATH", volume and f"{volume}/messages.db")
+        if "PORT" in environ:
+            sources["port"] = ("PORT", environ["PORT"])
+        variables = {ENVIRONMENT_PREFIX + setting.name.upper(): setting.name for setting in fields(cls)}
+        for variable, value in environ.items():
+            if not variable.startswith(ENVIRONMENT_PREFIX):
+                continue
+            if variable not in variables:
+                near = difflib.get_close_matches(variable, variables, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise SettingsError(f"{variable} is not a setting{hint}")
+            sources[variables[variable]] = (variable, value)
+        sources.update(
+            {name: (f"--{name.replace('_', '-')}", value) for name, value in options.items() if value is not None}
+        )
+        for setting in fields(cls):
+            if setting.name in sources:
+                label, value = sources[setting.name]
+                try:
+                    setting.metadata["check"](value)
+                except ValueError as error:
+                    raise SettingsError(f"{label} {error}") from None
+        return cls(**{name: value for name, (_, value) in sources.items()})

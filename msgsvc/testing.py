@@ -1,0 +1,67 @@
+"""For tests, also those of hosts that embed msgsvc: a client that acts as named people, and a clock to turn.
+
+client = msgsvc.testing.Client()
+client.as_user("thea", role="therapist").post("/api/messages/send", json={"recipient": ..., "content": ...})
+"""
+
+from typing import Any
+
+import werkzeug.test
+
+from msgsvc.app import App, create_app
+from msgsvc.handlers.sessions import open_session
+from msgsvc.settings import Settings
+
+
+class Clock:
+    """A clock that stands still until it is turned: ``create_app(settings, clock=Clock())``."""
+
+    def __init__(self, epoch_seconds: float = 1_770_287_445.0) -> None:
+        """The default is 2026-02-05T10:30:45Z."""
+        self.epoch_seconds = epoch_seconds
+
+    def __call__(self) -> float:
+        return self.epoch_seconds
+
+    def advance(self, seconds: float) -> None:
+        """Turns the clock forward."""
+        self.epoch_seconds += seconds
+
+
+class Client(werkzeug.test.Client):
+    """Werkzeug's test client on an application; by default one of its own on a ``:memory:`` database.
+
+    ``client.as_user(...)`` gives a client that acts as a person; one that nobody was named for calls without session.
+    """
+
+    def __init__(self, app: App | None = None, *, clock: Clock | None = None) -> None:
+        self.app = app or create_app(Settings(database=":memory:", send_rate=0), clock=clock or Clock())
+        self.identity: dict[str, Any] = {}
+        super().__init__(self.app, use_cookies=False)
+
+    def as_user(self, username: str, role: str = "user") -> "Client":
+        """A client that calls as this person; the account is created, or given the role, as needed.
+
+        It acts by a session of its own. Where the accounts are the host's, ``msgsvc.remote_user`` understands the
+        REMOTE_USER that it sets as well.
+        """
+        services = self.app.services
+        with services.database.transaction() as transaction:
+            account = transaction.first("select_account", username=username)
+            if account is None:
+                transaction.run("insert_user", username=username, role=role)
+            elif account[1] != role:
+                transaction.run("update_role", username=username, role=role)
+            token, _ = open_session(transaction, services.settings, username, services.clock())
+        client = Client(self.app)
+        client.identity = {"HTTP_AUTHORIZATION": f"Bearer {token}", "REMOTE_USER": username}
+        return client
+
+    def open(self, *args: Any, **kwargs: Any) -> werkzeug.test.TestResponse:
+        """As werkzeug's, with what says who calls."""
+        kwargs["environ_base"] = {**self.identity, **kwargs.get("environ_base", {})}
+        return super().open(*args, **kwargs)
+
+    def close(self) -> None:
+        """Releases the application."""
+        self.app.close()

@@ -1,0 +1,65 @@
+"""Session tokens and password hashing."""
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from msgsvc.json_http import ApiError
+from msgsvc.settings import Settings
+
+
+def new_token() -> str:
+    """256 random bits as 43 URL-safe characters."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token: its SHA-256."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class PasswordHasher:
+    """Hashes passwords with werkzeug's scrypt, never in more than half of the server's threads at once.
+
+    Hashing is slow by design, so without the bound a flood of logins would take every thread from messaging.
+    Every method raises ApiError 503 beyond the bound.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._places = threading.BoundedSemaphore(max(1, threads // 2))
+
+    @cached_property
+    def _decoy(self) -> str:
+        return generate_password_hash(new_token())
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise ApiError(503, "too_many_logins", "Too many logins at once; try again in a second", Retry_After="1")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def hash(self, password: str) -> str:
+        """The salted hash to store."""
+        with self._place():
+            return generate_password_hash(password)
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password is the one hashed; None, for an unknown account, costs the same time."""
+        with self._place():
+            return check_password_hash(password_hash or self._decoy, password) and password_hash is not None
+
+
+def session_limits(settings: Settings, now: float) -> dict[str, int]:
+    """The epoch seconds after which a live session must have been used, and must have begun."""
+    return {
+        "idle_since": int(now) - settings.session_idle_seconds,
+        "started_since": int(now) - settings.session_max_seconds,
+    }

@@ -1,0 +1,11 @@
+-- name: select_blocks
+-- Whom the caller has blocked.
+SELECT blocked, blocked_at FROM msgsvc_blocks WHERE blocker = :caller ORDER BY blocked;
+
+-- name: insert_block
+-- Blocking twice keeps the first time.
+INSERT INTO msgsvc_blocks (blocker, blocked, blocked_at) VALUES (:caller, :username, :now) ON CONFLICT DO NOTHING;
+
+-- name: delete_block
+-- Only the caller's own.
+DELETE FROM msgsvc_blocks WHERE blocker = :caller AND blocked = :username;

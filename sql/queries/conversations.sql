@@ -1,0 +1,68 @@
+-- name: select_mailbox
+-- The owner's totals, and the version that moves with every change the owner can see.
+SELECT total_unread, conversation_count, unread_conversation_count, version
+FROM msgsvc_mailboxes
+WHERE owner = :caller;
+
+-- name: select_inbox
+-- One row for each conversation that the caller still sees, newest first. One character more than a preview shows.
+SELECT c.partner, coalesce(substr(CAST(m.content AS TEXT), 1, 101), ''), m.sent_at, c.unread_count, m.sender_username = c.partner
+FROM msgsvc_conversations AS c
+INNER JOIN messages AS m ON m.id = c.last_message_id
+WHERE c.owner = :caller
+ORDER BY c.last_message_id DESC
+LIMIT :limit OFFSET :offset;
+
+-- name: select_unread_inbox
+-- The same, for conversations with unread messages.
+SELECT c.partner, coalesce(substr(CAST(m.content AS TEXT), 1, 101), ''), m.sent_at, c.unread_count, m.sender_username = c.partner
+FROM msgsvc_conversations AS c
+INNER JOIN messages AS m ON m.id = c.last_message_id
+WHERE c.owner = :caller AND c.unread_count > 0
+ORDER BY c.last_message_id DESC
+LIMIT :limit OFFSET :offset;
+
+-- name: select_messages_up_to
+-- What the caller still sees of the conversation, newest first.
+SELECT id, sender, recipient, subject, content, is_read, read_at, sent_at
+FROM msgsvc_visible_messages
+WHERE owner = :caller AND partner = :partner AND id <= :up_to
+ORDER BY id DESC
+LIMIT :limit;
+
+-- name: select_messages_after
+-- The same, oldest first.
+SELECT id, sender, recipient, subject, content, is_read, read_at, sent_at
+FROM msgsvc_visible_messages
+WHERE owner = :caller AND partner = :partner AND id > :after
+ORDER BY id
+LIMIT :limit;
+
+-- name: update_conversation_read
+-- Every message from the partner that the caller still sees; the first read_at stands.
+UPDATE messages
+SET is_read = 1, read_at = coalesce(read_at, :now)
+WHERE recipient_username = :caller
+    AND sender_username = :partner
+    AND id <= :up_to
+    AND deleted_at IS NULL
+    AND is_deleted_by_recipient IS NOT TRUE
+    AND is_read IS NOT TRUE;
+
+-- name: update_sent_hidden
+-- The caller's side of what the caller sent; deleted_at is set when the other side is hidden already.
+UPDATE messages
+SET is_deleted_by_sender = 1, deleted_at = CASE WHEN is_deleted_by_recipient IS TRUE THEN :now END
+WHERE sender_username = :caller
+    AND recipient_username = :partner
+    AND deleted_at IS NULL
+    AND is_deleted_by_sender IS NOT TRUE;
+
+-- name: update_received_hidden
+-- The caller's side of what the caller received.
+UPDATE messages
+SET is_deleted_by_recipient = 1, deleted_at = CASE WHEN is_deleted_by_sender IS TRUE THEN :now END
+WHERE recipient_username = :caller
+    AND sender_username = :partner
+    AND deleted_at IS NULL
+    AND is_deleted_by_recipient IS NOT TRUE;

@@ -1,0 +1,41 @@
+-- name: insert_user
+-- Nothing is inserted where the name is taken.
+INSERT INTO users (username, role) VALUES (:username, :role) ON CONFLICT DO NOTHING;
+
+-- name: upsert_password
+-- The only password of the account.
+INSERT INTO msgsvc_credentials (username, password_hash)
+VALUES (:username, :password_hash)
+ON CONFLICT (username) DO UPDATE SET password_hash = excluded.password_hash;
+
+-- name: update_role
+-- The new role counts from the next request.
+UPDATE users SET role = :role WHERE username = :username AND username = :username COLLATE BINARY;
+
+-- name: insert_suspension
+-- Suspending twice keeps the first time.
+INSERT INTO msgsvc_suspensions (username, suspended_at) VALUES (:username, :at) ON CONFLICT DO NOTHING;
+
+-- name: delete_suspension
+-- Changes no row where there is none.
+DELETE FROM msgsvc_suspensions WHERE username = :username;
+
+-- name: count_other_active_admins
+-- Who could still administer if this account could not.
+SELECT count(*)
+FROM users AS u
+WHERE u.role = 'admin'
+    AND u.username <> :username
+    AND NOT EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username);
+
+-- name: select_users
+-- A page of accounts by name, of one role or of all.
+SELECT u.username, u.role, EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username)
+FROM users AS u
+WHERE :role IS NULL OR u.role = :role
+ORDER BY u.username
+LIMIT :limit OFFSET :offset;
+
+-- name: count_users
+-- Of one role or of all.
+SELECT count(*) FROM users WHERE :role IS NULL OR role = :role;

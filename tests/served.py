@@ -1,0 +1,122 @@
+"""A server process under load, for the tests that do damage to one: it logs to a file, which no reader can hold up."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from processes import environment
+
+from msgsvc import Settings, create_app
+from msgsvc.testing import Client
+
+START_SECONDS = 20
+ANSWER_SECONDS = 20
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    json: Any
+
+
+class Service:
+    """A running `msgsvc serve`, what it wrote on standard error, and calls to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.port = self._listening_port()
+
+    def _listening_port(self) -> int:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            found = re.search(r"listening on http://[^:]+:([0-9]+)", self.log.read_text())
+            if found:
+                return int(found[1])
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.01)
+        raise AssertionError(f"not ready: {self.log.read_text()}")
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
+
+    def call(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
+        """One request on a connection of its own."""
+        with closing(self.connection()) as connection:
+            return call(connection, method, path, body, **headers)
+
+    def raw(self, sent: bytes) -> bytes:
+        """Everything that comes back for these bytes, after which the client sends no more."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS) as client:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            return received(client)
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Raises ValueError where a line is not JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(START_SECONDS)
+
+
+def received(client: socket.socket) -> bytes:
+    """Everything until the server closes the connection."""
+    answer = b""
+    with suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            answer += data
+    return answer
+
+
+def call(
+    connection: http.client.HTTPConnection, method: str, path: str, body: object = None, **headers: str | None
+) -> Answer:
+    """A request with a JSON body, or one of bytes as they are; None leaves a header out."""
+    named = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    if data is not None:
+        named.setdefault("Content-Type", "application/json")
+    connection.request(method, path, data, named)
+    response = connection.getresponse()
+    text = response.read()
+    return Answer(response.status, response.headers, json.loads(text) if text else None)
+
+
+@contextmanager
+def serving(database: str, *command: str, prepare: str = "", **settings: str) -> Iterator[Service]:
+    """A service on the database. command comes before the interpreter's own; prepare is Python to run first."""
+    log = Path(f"{database}.log")
+    variables = {f"MSGSVC_{name.upper()}": value for name, value in {"send_rate": "0", **settings}.items()}
+    program = f"import sys, msgsvc.server, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
+    arguments = ["-c", program] if prepare else ["-m", "msgsvc"]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [*command, sys.executable, *arguments, "serve", "--port", "0", "--database", database],
+            env=environment(**variables),
+            stderr=errors,
+            stdout=subprocess.DEVNULL,
+        )
+    try:
+        yield Service(process, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def sign_in(database: str, **roles: str) -> dict[str, str]:
+    """The Authorization header of each of these people, whose accounts are created."""
+    with closing(Client(create_app(Settings(database=database)))) as client:
+        return {name: client.as_user(name, role).identity["HTTP_AUTHORIZATION"] for name, role in roles.items()}

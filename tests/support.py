@@ -1,0 +1,51 @@
+"""What several test files say in the same words."""
+
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from msgsvc.testing import Client
+
+API = "/api/messages"
+
+
+def send(sender: Client, recipient: str, content: str = "Hello", **more: Any) -> int:
+    """Sends a message that must be accepted; its id."""
+    response = sender.post(f"{API}/send", json={"recipient": recipient, "content": content, **more})
+    assert response.status_code == 201, response.text
+    return response.json["message_id"]
+
+
+def inbox(caller: Client, query: str = "") -> dict[str, Any]:
+    return _ok(caller.get(f"{API}/inbox{query}"))
+
+
+def conversation(caller: Client, partner: str, query: str = "") -> dict[str, Any]:
+    return _ok(caller.get(f"{API}/conversation/{partner}{query}"))
+
+
+def history(caller: Client, partner: str, query: str = "") -> list[int]:
+    """The ids of the messages that the caller sees."""
+    return [message["id"] for message in conversation(caller, partner, query)["messages"]]
+
+
+def unread(caller: Client) -> int:
+    return _ok(caller.get(f"{API}/unread"))["total_unread"]
+
+
+def mark_read(caller: Client, message_id: int) -> TestResponse:
+    return caller.patch(f"{API}/{message_id}/read", json={})
+
+
+def delete(caller: Client, message_id: int) -> TestResponse:
+    return caller.delete(f"{API}/{message_id}")
+
+
+def refusal(response: TestResponse) -> tuple[int, str]:
+    """Status and error code of a refused call."""
+    return response.status_code, response.json["code"]
+
+
+def _ok(response: TestResponse) -> dict[str, Any]:
+    assert response.status_code == 200, response.text
+    return response.json

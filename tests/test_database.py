@@ -1,0 +1,528 @@
+"""The database: turns and shared commits of writers, snapshots of readers, forks, and the reading of SQL files."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from msgsvc import Settings, create_app
+from msgsvc.database import Connection, Database, StorageError
+from msgsvc.queries import SqlFilesError, load
+
+SCHEMA = """
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE people (name TEXT PRIMARY KEY);
+    CREATE TABLE notes (text TEXT PRIMARY KEY, author TEXT REFERENCES people DEFERRABLE INITIALLY DEFERRED);
+"""
+STATEMENTS = {
+    "insert_note": "INSERT INTO notes (text) VALUES (:text)",
+    "insert_orphan": "INSERT INTO notes (text, author) VALUES (:text, 'nobody')",
+    "select_notes": "SELECT text FROM notes ORDER BY text",
+    "count_notes": "SELECT count(*) FROM notes",
+}
+
+
+@pytest.fixture
+def database(database_path: str) -> Iterator[Database]:
+    """A table of notes; the author of a note is looked for no earlier than at the commit."""
+    with closing(sqlite3.connect(database_path)) as connection:
+        connection.executescript(SCHEMA)
+    database = Database(database_path, STATEMENTS)
+    yield database
+    database.close()
+
+
+def write(database: Database, text: str) -> None:
+    with database.transaction() as transaction:
+        transaction.run("insert_note", text=text)
+
+
+def notes(database: Database) -> set[str]:
+    """What is committed, as another program sees it."""
+    with closing(sqlite3.connect(database.path)) as connection:
+        return {text for (text,) in connection.execute("SELECT text FROM notes")}
+
+
+def in_threads(*works: Callable[[], object]) -> list[BaseException | None]:
+    """Runs all of it at once; what each raised."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.exception() for future in [pool.submit(work) for work in works]]
+
+
+class Queue:
+    """Writers that queue behind one that holds the turn until all of them are about to write."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.statements: list[str] = []
+
+    def run(self, *works: Callable[[Connection], object]) -> list[BaseException | None]:
+        announced = [threading.Event() for _ in works]
+        held = threading.Event()
+
+        def first() -> None:
+            with self.database.transaction() as transaction:
+                transaction.raw.set_trace_callback(self.statements.append)
+                held.set()
+                assert all(event.wait(10) for event in announced[1:])
+                works[0](transaction)
+
+        def later(number: int) -> None:
+            assert held.wait(10)
+            announced[number].set()
+            with self.database.transaction() as transaction:
+                works[number](transaction)
+
+        return in_threads(first, *(lambda number=number: later(number) for number in range(1, len(works))))
+
+    def commits(self) -> int:
+        return sum(statement.startswith("COMMIT") for statement in self.statements)
+
+
+class RefusedError(Exception):
+    """What a handler raises to answer an error."""
+
+
+def inserting(text: str, then: Exception | None = None) -> Callable[[Connection], None]:
+    def work(transaction: Connection) -> None:
+        transaction.run("insert_note", text=text)
+        if then:
+            raise then
+
+    return work
+
+
+# Writers
+
+
+def test_what_many_threads_write_is_all_stored(database: Database) -> None:
+    texts = [[f"{thread}-{number}" for number in range(25)] for thread in range(8)]
+    raised = in_threads(*(lambda mine=mine: [write(database, text) for text in mine] for mine in texts))
+    assert raised == [None] * 8
+    assert notes(database) == {text for mine in texts for text in mine}
+
+
+def test_no_writer_returns_before_the_commit_that_holds_its_work(database: Database) -> None:
+    def write_and_look(thread: int) -> None:
+        with closing(sqlite3.connect(database.path)) as other_program:
+            for number in range(25):
+                text = f"{thread}-{number}"
+                write(database, text)
+                found = other_program.execute("SELECT 1 FROM notes WHERE text = ?", (text,)).fetchall()
+                assert found == [(1,)], text
+
+    assert in_threads(*(lambda thread=thread: write_and_look(thread) for thread in range(6))) == [None] * 6
+
+
+def test_writers_who_queue_share_a_commit(database: Database) -> None:
+    for attempt in range(50):
+        queue = Queue(database)
+        assert queue.run(*(inserting(f"{attempt}-{number}") for number in range(6))) == [None] * 6
+        if queue.commits() < 6:
+            return
+    pytest.fail("six writers never shared a commit")
+
+
+def test_an_error_in_one_writer_takes_back_its_own_work_and_nobody_elses(database: Database) -> None:
+    shared = 0
+    for attempt in range(10):
+        queue = Queue(database)
+        mine = [f"{attempt}-{number}" for number in range(5)]
+        errors: list[Exception | None] = [RefusedError() if number in (1, 3) else None for number in range(5)]
+        raised = queue.run(*(inserting(text, then) for text, then in zip(mine, errors, strict=True)))
+        assert raised == errors
+        assert notes(database) & set(mine) == {mine[0], mine[2], mine[4]}
+        shared += queue.commits() < 5
+    assert shared
+
+
+def test_the_error_of_the_writer_who_holds_the_turn_takes_back_its_own_work_alone(database: Database) -> None:
+    queue = Queue(database)
+    refusal = RefusedError()
+    assert queue.run(inserting("first", refusal), inserting("second"), inserting("third")) == [refusal, None, None]
+    assert notes(database) == {"second", "third"}
+
+
+def test_a_failing_statement_is_a_storage_error_for_its_writer_alone(database: Database) -> None:
+    write(database, "taken")
+    raised = Queue(database).run(inserting("one"), inserting("taken"), inserting("two"))
+    assert [type(error) for error in raised] == [type(None), StorageError, type(None)]
+    assert notes(database) == {"taken", "one", "two"}
+
+
+def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(database: Database) -> None:
+    """A note without its author passes every statement and breaks the commit."""
+    for attempt in range(10):
+        queue = Queue(database)
+        mine = [f"{attempt}-{number}" for number in range(4)]
+        orphan = f"{attempt}-orphan"
+        raised = queue.run(
+            lambda transaction, orphan=orphan: transaction.run("insert_orphan", text=orphan),
+            *(inserting(text) for text in mine),
+        )
+        assert isinstance(raised[0], StorageError)
+        assert all(error is None or isinstance(error, StorageError) for error in raised)
+        assert notes(database) & {orphan, *mine} == {
+            text for text, error in zip(mine, raised[1:], strict=True) if error is None
+        }
+        write(database, f"{attempt}-after")
+        if any(raised[1:]):
+            return
+    pytest.fail("the commit that failed never held the work of others")
+
+
+def test_a_full_disk_is_said_so_stores_nothing_and_passes(database: Database) -> None:
+    write(database, "before")
+
+    def fill() -> None:
+        with database.transaction() as transaction:
+            ((pages,),) = transaction.execute("PRAGMA page_count")
+            transaction.execute(f"PRAGMA max_page_count = {pages}")
+            transaction.run("insert_note", text="small")
+            transaction.run("insert_note", text="large" * 100_000)
+
+    with pytest.raises(StorageError) as caught:
+        fill()
+    assert caught.value.code == "storage_full"
+    assert notes(database) == {"before"}
+    with database.transaction() as transaction:
+        transaction.execute("PRAGMA max_page_count = 1000000")
+        transaction.run("insert_note", text="after")
+    assert notes(database) == {"before", "after"}
+
+
+def test_no_writer_waits_five_seconds_for_a_lock_that_another_program_holds(database: Database) -> None:
+    write(database, "before")
+    waits = []
+
+    def wait_in_vain(text: str) -> None:
+        begun = time.monotonic()
+        try:
+            write(database, text)
+        finally:
+            waits.append(time.monotonic() - begun)
+
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
+        other_program.execute("BEGIN IMMEDIATE")
+        raised = in_threads(*(lambda text=text: wait_in_vain(text) for text in "abcd"))
+        other_program.execute("ROLLBACK")
+    assert [getattr(error, "code", error) for error in raised] == ["storage_busy"] * 4
+    assert max(waits) < 5
+    write(database, "after")
+    assert notes(database) == {"before", "after"}
+
+
+def test_a_writer_gets_a_lock_that_another_program_gives_back(database: Database) -> None:
+    with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as other_program:
+        other_program.execute("BEGIN IMMEDIATE")
+        giving_back = threading.Timer(0.1, other_program.execute, ["COMMIT"])
+        giving_back.start()
+        write(database, "patient")
+        giving_back.join()
+    assert notes(database) == {"patient"}
+
+
+# Readers
+
+
+def test_readers_neither_wait_for_a_writer_nor_see_its_work_before_the_commit(database: Database) -> None:
+    write(database, "before")
+    with database.transaction() as transaction:
+        transaction.run("insert_note", text="uncommitted")
+        with database.read() as snapshot:
+            assert snapshot.all("select_notes") == [("before",)]
+        assert transaction.one("count_notes") == (2,)
+    with database.read() as snapshot:
+        assert snapshot.one("count_notes") == (2,)
+
+
+def test_every_statement_of_a_reader_sees_the_same_snapshot(database: Database) -> None:
+    write(database, "before")
+    with database.read() as snapshot:
+        assert snapshot.one("count_notes") == (1,)
+        write(database, "later")
+        assert snapshot.all("select_notes") == [("before",)]
+        with database.read() as newer:
+            assert newer.one("count_notes") == (2,)
+    with database.read() as snapshot:
+        assert snapshot.one("count_notes") == (2,)
+
+
+def test_a_reader_is_as_good_as_new_after_an_error_in_its_block(database: Database) -> None:
+    def read_and_refuse() -> None:
+        with database.read() as snapshot:
+            snapshot.one("count_notes")
+            raise RefusedError
+
+    with pytest.raises(RefusedError):
+        read_and_refuse()
+    write(database, "after")
+    with database.read() as snapshot:
+        assert snapshot.one("count_notes") == (1,)
+
+
+def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: Database) -> None:
+    def write_pairs() -> None:
+        for number in range(40):
+            with database.transaction() as transaction:
+                transaction.run("insert_note", text=f"{threading.get_ident()} {number} left")
+                transaction.run("insert_note", text=f"{threading.get_ident()} {number} right")
+
+    def read_pairs() -> None:
+        for _ in range(80):
+            with database.read() as snapshot:
+                (count,) = snapshot.one("count_notes")
+                assert count % 2 == 0
+                assert len(snapshot.all("select_notes")) == count
+
+    assert in_threads(write_pairs, write_pairs, read_pairs, read_pairs) == [None] * 4
+
+
+# Files, forks and the end
+
+
+def test_nothing_is_created_where_there_is_no_database(tmp_path: Path) -> None:
+    database = Database(str(tmp_path / "missing.db"), STATEMENTS)
+    for use in (database.read, database.transaction):
+        with pytest.raises(StorageError) as caught, use():
+            pass
+        assert caught.value.code == "storage_unavailable"
+    with pytest.raises(StorageError):
+        database.probe()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_may_hold_the_characters_that_mean_something_in_a_uri(tmp_path: Path) -> None:
+    path = tmp_path / "a %41?mode=ro&x#y.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMA)
+    database = Database(str(path), STATEMENTS)
+    write(database, "here")
+    assert notes(database) == {"here"}
+    database.close()
+
+
+def test_the_probe_notices_a_file_overwritten_in_place(database: Database) -> None:
+    write(database, "before")
+    database.probe()
+    with Path(database.path).open("r+b") as file:
+        file.write(b"Dear diary, " * 1000)
+    with pytest.raises(StorageError):
+        database.probe()
+
+
+def test_closing_twice_is_harmless_and_nothing_works_afterwards(database: Database) -> None:
+    write(database, "before")
+    with database.read() as snapshot:
+        snapshot.one("count_notes")
+    database.close()
+    database.close()
+    for use in (database.read, database.transaction):
+        with pytest.raises(StorageError), use():
+            pass
+
+
+def test_a_closed_database_leaves_no_file_beside_its_own(database: Database) -> None:
+    write(database, "before")
+    database.close()
+    assert [file.name for file in Path(database.path).parent.iterdir()] == [Path(database.path).name]
+
+
+def test_a_memory_database_is_one_for_all_threads_and_gone_after_close() -> None:
+    app = create_app(Settings(database=":memory:"))
+    database = app.services.database
+    directory = Path(database.path).parent
+
+    def add(number: int) -> None:
+        with database.transaction() as transaction:
+            assert transaction.run("insert_user", username=f"user{number}", role="user")
+        with database.read() as snapshot:
+            assert snapshot.first("select_account", username=f"user{number}")
+
+    assert in_threads(*(lambda number=number: add(number) for number in range(4))) == [None] * 4
+    with database.read() as snapshot:
+        assert all(snapshot.first("select_account", username=f"user{number}") for number in range(4))
+    assert directory.exists()
+    app.close()
+    app.close()
+    assert not directory.exists()
+
+
+def test_two_memory_databases_share_nothing() -> None:
+    one, two = create_app(Settings(database=":memory:")), create_app(Settings(database=":memory:"))
+    with one.services.database.transaction() as transaction:
+        transaction.run("insert_user", username="uma", role="user")
+    with two.services.database.read() as snapshot:
+        assert snapshot.first("select_account", username="uma") is None
+    one.close()
+    two.close()
+
+
+FORKING = """
+import os, sys, threading
+sys.path.append(sys.argv[2])
+from msgsvc.database import Database
+
+database = Database(sys.argv[1], {
+    "insert_note": "INSERT INTO notes (text) VALUES (:text)",
+    "count_notes": "SELECT count(*) FROM notes",
+})
+
+def write(*texts):
+    with database.transaction() as transaction:
+        for text in texts:
+            transaction.run("insert_note", text=text)
+
+def count():
+    with database.read() as snapshot:
+        return snapshot.one("count_notes")[0]
+
+def in_child(work, *arguments):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work(*arguments)
+    except BaseException as error:
+        print("child:", repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+
+def statuses(*children):
+    return [os.waitpid(child, 0)[1] for child in children]
+
+def write_and_count(name):
+    for number in range(20):
+        write(f"{name} {number}")
+        assert count() > number
+
+write("before")
+assert count() == 1
+"""
+
+FORKS = {
+    "parent and children work at the same time": (
+        """
+children = [in_child(write_and_count, name) for name in ("one", "two")]
+write_and_count("parent")
+print(statuses(*children))
+""",
+        "[0, 0]",
+        61,
+    ),
+    "a child closes what it inherited": (
+        """
+def close():
+    database.close()
+    database.close()
+
+print(statuses(in_child(close)))
+write_and_count("parent")
+""",
+        "[0]",
+        21,
+    ),
+    "the parent closes while a child works": (
+        """
+written, write_end = os.pipe()
+read_end, closed = os.pipe()
+
+def work():
+    write("in the child")
+    os.write(closed, b".")
+    os.read(written, 1)
+    write_and_count("child")
+
+child = in_child(work)
+os.read(read_end, 1)
+database.close()
+os.write(write_end, b".")
+print(statuses(child))
+""",
+        "[0]",
+        22,
+    ),
+    "another thread is in a transaction": (
+        """
+begun = threading.Event()
+
+def long_transaction():
+    with database.transaction() as transaction:
+        begun.set()
+        for number in range(3000):
+            transaction.run("insert_note", text=f"thread {number}")
+
+thread = threading.Thread(target=long_transaction)
+thread.start()
+begun.wait()
+child = in_child(write, "in the child")
+thread.join()
+print(statuses(child))
+""",
+        "[0]",
+        3002,
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "printed", "count"), FORKS.values(), ids=FORKS)
+def test_what_was_opened_before_a_fork_works_after_it_on_both_sides(
+    database: Database, script: str, printed: str, count: int
+) -> None:
+    checkout = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, database.path, checkout]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (ran.stdout.strip(), ran.stderr) == (printed, "")
+    assert len(notes(database)) == count
+    with closing(sqlite3.connect(database.path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+# The reading of SQL files
+
+
+def sql_files(directory: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        (directory / f"{name}.sql").write_text(text, encoding="utf-8")
+    return directory
+
+
+def test_statements_of_all_files_are_read_by_name(tmp_path: Path) -> None:
+    directory = sql_files(
+        tmp_path,
+        one="-- name: select_a\n-- A.\nSELECT 'a';\n\n-- name: select_b\nSELECT\n    'b';\n",
+        two="\n-- name: select_c\nSELECT 'c';",
+    )
+    assert load(directory) == {
+        "select_a": "-- A.\nSELECT 'a';",
+        "select_b": "SELECT\n    'b';",
+        "select_c": "SELECT 'c';",
+    }
+
+
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        ({"one": "-- name: select_a\nSELECT 1;\n-- name: select_a\nSELECT 2;"}, "select_a"),
+        ({"one": "-- name: select_a\nSELECT 1;", "two": "-- name: select_a\nSELECT 1;"}, "two.sql"),
+        ({"one": "SELECT 1;"}, "one.sql"),
+        ({"one": "-- about this file\n-- name: select_a\nSELECT 1;"}, "one.sql"),
+        ({"one": "-- name: SelectA\nSELECT 1;"}, "SelectA"),
+        ({"one": "-- name: select-a\nSELECT 1;"}, "select-a"),
+        ({"one": "-- name:\nSELECT 1;"}, "one.sql"),
+        ({"one": "-- name: select_a select_b\nSELECT 1;"}, "select_b"),
+        ({"one": "-- name: 1_select\nSELECT 1;"}, "1_select"),
+    ],
+)
+def test_bad_repeated_and_stray_statements_are_refused_by_name(
+    tmp_path: Path, texts: dict[str, str], word: str
+) -> None:
+    with pytest.raises(SqlFilesError, match=word):
+        load(sql_files(tmp_path, **texts))

@@ -1,0 +1,198 @@
+"""The pages for those who embed and deploy do what they say: every code block is run."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+import hosts
+import pytest
+from processes import CHECKOUT, WAIT_SECONDS, environment
+from test_railway import ADMIN, deployed
+
+from msgsvc import Settings
+
+EMBEDDING = CHECKOUT / "docs" / "embedding.md"
+RAILWAY = CHECKOUT / "docs" / "railway.md"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: what it is written in, its name where its first line is one, and its text."""
+
+    language: str
+    name: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    if not page.exists():
+        return []
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    names = [re.match(r"# (\S+\.py)\n", text) for _, text in found]
+    return [Block(language, name[1] if name else "", text) for (language, text), name in zip(found, names, strict=True)]
+
+
+BLOCKS = blocks(EMBEDDING)
+needs_the_page = pytest.mark.skipif(not BLOCKS, reason="docs/embedding.md is not written yet")
+
+
+def text_of(language: str, beginning: str) -> str:
+    (text,) = [block.text for block in BLOCKS if block.language == language and block.text.startswith(beginning)]
+    return text
+
+
+def run(directory: Path, *command: str) -> str:
+    """The output of a command that must succeed, where `msgsvc` is on the path."""
+    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+    ran = subprocess.run(
+        command,
+        cwd=directory,
+        env=environment(PATH=path, PYTHONPATH=f"{CHECKOUT}{os.pathsep}."),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS * 4,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def run_tests(directory: Path, *files: str) -> str:
+    foreign = [f"-pno:{name}" for name in ("cacheprovider", "schemathesis", "hypothesispytest", "anyio", "pytest_cov")]
+    return run(directory, sys.executable, "-m", "pytest", "-q", "-W", "error", *foreign, *files)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Path:
+    """The directory of somebody who has pasted every named block of the page into its file."""
+    for block in BLOCKS:
+        if block.name:
+            (tmp_path / block.name).parent.mkdir(exist_ok=True)
+            (tmp_path / block.name).write_text(block.text)
+    hosts.script(str(tmp_path / "site.db"), text_of("sql", "CREATE TABLE users (\n"))
+    return tmp_path
+
+
+@needs_the_page
+def test_every_block_of_the_embedding_page_is_known_here() -> None:
+    assert [(block.language, block.name) for block in BLOCKS] == [
+        ("sh", ""),
+        ("sql", ""),
+        ("python", "flask_site.py"),
+        ("python", "test_flask_site.py"),
+        ("python", "mysite/wsgi.py"),
+        ("sql", ""),
+        ("python", "plain_site.py"),
+        ("python", "moved_site.py"),
+        ("sh", ""),
+        ("python", "test_messages.py"),
+    ]
+
+
+@needs_the_page
+def test_the_tests_on_the_page_pass(reader: Path) -> None:
+    assert "2 passed" in run_tests(reader, "test_flask_site.py", "test_messages.py")
+
+
+CALLS = """
+from werkzeug.test import Client
+import moved_site, plain_site
+
+message = {"recipient": "thea", "content": "Hello"}
+for application, path in ((plain_site.application, "/api/messages"), (moved_site.application, "/intranet/post")):
+    browser = Client(application)
+    assert browser.get("/").text == "the site\\n"
+    assert browser.post(path + "/send", json=message).status_code == 401
+    assert browser.post(path + "/send", json=message, environ_base={"REMOTE_USER": "uma"}).status_code == 201
+    assert browser.get("/api/users", environ_base={"REMOTE_USER": "uma"}).text == "the site\\n"
+"""
+
+
+@needs_the_page
+def test_the_plain_sites_of_the_page_serve_both(reader: Path) -> None:
+    run(reader, sys.executable, "-W", "error", "-c", CALLS)
+
+
+DJANGO_CALLS = """
+from mysite.wsgi import application
+from django.contrib.auth.models import User
+from django.test import Client as Browser
+from werkzeug.test import Client
+
+def logged_in(user):
+    browser = Browser()
+    browser.force_login(user)
+    client = Client(application)
+    client.set_cookie("sessionid", browser.cookies["sessionid"].value)
+    return client
+
+def send(client, recipient):
+    return client.post("/api/messages/send", json={"recipient": recipient, "content": "Hello"}).status_code
+
+uma = logged_in(User.objects.get(username="uma"))
+ada = logged_in(User.objects.create_user("ada", is_superuser=True))
+assert send(Client(application), "uma") == 401
+assert send(uma, "ada") == send(ada, "uma") == 201
+assert ada.get("/api/messages/admin/audit").status_code == 200
+assert uma.get("/api/messages/admin/audit").status_code == 403
+User.objects.filter(username="uma").update(is_staff=True, is_superuser=True)
+assert uma.get("/api/messages/admin/audit").status_code == 200
+assert b"Log in" in Client(application).get("/admin/login/").data
+User.objects.filter(username="uma").update(is_active=False)
+assert send(uma, "ada") == 401
+"""
+
+
+@needs_the_page
+@pytest.mark.slow
+def test_the_django_project_of_the_page_serves_both(reader: Path) -> None:
+    wsgi = (reader / "mysite" / "wsgi.py").read_text()
+    (reader / "mysite" / "wsgi.py").unlink()
+    (reader / "mysite").rmdir()
+    run(reader, sys.executable, "-m", "django", "startproject", "mysite", ".")
+    (reader / "mysite" / "wsgi.py").write_text(wsgi)
+    run(reader, sys.executable, "manage.py", "migrate", "--verbosity=0")
+    create = "from django.contrib.auth.models import User; User.objects.create_user('uma')"
+    run(reader, sys.executable, "manage.py", "shell", "--verbosity=0", "-c", create)
+    hosts.script(str(reader / "db.sqlite3"), text_of("sql", "CREATE TABLE users (username"))
+    run(reader, sys.executable, "-c", DJANGO_CALLS)
+
+
+OLD_MESSAGES = """
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY, sender_username TEXT, recipient_username TEXT, content TEXT, created_at TIMESTAMP
+);
+INSERT INTO messages VALUES (7, 'thea', 'uma', 'from before', '2025-12-24 18:00:00');
+"""
+
+
+@needs_the_page
+def test_the_commands_of_the_page_migrate_a_database_that_has_messages(reader: Path) -> None:
+    hosts.script(str(reader / "site.db"), OLD_MESSAGES)
+    run(reader, "sh", "-e", "-c", text_of("sh", "cp "))
+    moved = "SELECT id, content, sent_at, is_read FROM messages"
+    assert hosts.rows(str(reader / "site.db"), moved) == [(7, "from before", "2025-12-24 18:00:00", 0)]
+    assert len(hosts.rows(str(reader / "site-before.db"), "PRAGMA table_info(messages)")) == 5
+
+
+@pytest.mark.skipif(not RAILWAY.exists(), reason="docs/railway.md is not written yet")
+def test_the_railway_page_goes_to_the_first_message(tmp_path: Path) -> None:
+    (commands,) = [block.text for block in blocks(RAILWAY) if "/api/messages/send" in block.text]
+    volume, reader = tmp_path / "volume", tmp_path / "reader"
+    volume.mkdir()
+    reader.mkdir()
+    (reader / "admin-password").write_text(ADMIN["password"] + "\n")
+    with deployed(volume) as deployment:
+        said = run(reader, "sh", "-e", "-c", f"URL={deployment.url}\n{commands}")
+    assert re.search(r'{"message_id":1,"sent_at":"[^"]+Z","status":"sent"', said)
+
+
+@pytest.mark.parametrize("page", [EMBEDDING, RAILWAY], ids=lambda page: page.name)
+def test_every_variable_on_the_page_is_a_setting(page: Path) -> None:
+    known = {f"MSGSVC_{setting.name.upper()}" for setting in fields(Settings)}
+    text = page.read_text() if page.exists() else ""
+    assert set(re.findall(r"MSGSVC_[A-Z_]*[A-Z]\b", text)) - {"MSGSVC_ADMIN"} <= known

@@ -1,0 +1,127 @@
+"""The package: however it was installed, it finds its SQL files, and without them it says so at the start."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from processes import CHECKOUT, call, msgsvc, serving
+
+API = "/api/messages"
+
+
+def run(*command: str, cwd: Path) -> str:
+    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def copy_checkout(to: Path) -> Path:
+    """The checkout without what tools have left in it."""
+    shutil.copytree(CHECKOUT / "msgsvc", to / "msgsvc", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "sql", to / "sql")
+    for name in ("setup.cfg", "pyproject.toml", "README.md"):
+        if (CHECKOUT / name).exists():
+            shutil.copy(CHECKOUT / name, to)
+    return to
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = copy_checkout(tmp_path_factory.mktemp("source"))
+    built = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(built), ".", cwd=source)
+    (path,) = built.glob("*.whl")
+    return path
+
+
+def new_environment(directory: Path, *what: str, source: Path) -> Path:
+    """A fresh environment with that and what it asks for, and nothing else; where its programs are."""
+    run(sys.executable, "-m", "venv", "--without-pip", str(directory), cwd=directory)
+    programs = directory / "bin"
+    pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet")
+    run(*pip, *what, cwd=source)
+    return programs
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_environment(tmp_path_factory.mktemp("environment"), str(wheel), source=wheel.parent)
+
+
+def serve_a_message(cwd: Path, command: tuple[str, ...] = (), **variables: str) -> None:
+    """From an empty directory to a message that was sent and received over HTTP."""
+    assert msgsvc("migrate", cwd=cwd, command=command, **variables).errors == ""
+    tokens = {}
+    for name, role in (("thea", "therapist"), ("uma", "user")):
+        assert msgsvc("user", "add", name, "--role", role, cwd=cwd, command=command, **variables).status == 0
+        tokens[name] = msgsvc("token", name, cwd=cwd, command=command, **variables).output.strip()
+    with serving(cwd=cwd, command=command, **variables) as server:
+        message = {"recipient": "uma", "content": "How are you?"}
+        assert call(f"{server.url}{API}/send", "POST", token=tokens["thea"], body=message)[0] == 201
+        status, answer = call(f"{server.url}{API}/inbox", token=tokens["uma"])
+        assert (status, answer["total_unread"]) == (200, 1)
+        assert server.stop() == 0
+
+
+def test_the_wheel_holds_the_code_the_sql_files_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    code = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "msgsvc").rglob("*.py")}
+    sql = {f"msgsvc/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "sql").rglob("*.sql")}
+    assert names == {*code, *sql, "msgsvc/py.typed"}
+
+
+@pytest.mark.slow
+def test_the_wheel_serves_from_an_empty_directory(installed: Path, tmp_path: Path) -> None:
+    serve_a_message(tmp_path, (str(installed / "msgsvc"),), PYTHONPATH="")
+    assert {path.name for path in tmp_path.iterdir()} == {"messages.db"}
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_werkzeug_and_waitress_and_no_more(installed: Path) -> None:
+    (packages,) = installed.parent.glob("lib/python*/site-packages")
+    names = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
+    assert names == {"msgsvc", "werkzeug", "markupsafe", "waitress"}
+
+
+@pytest.mark.slow
+def test_an_editable_install_serves_from_an_empty_directory(tmp_path: Path) -> None:
+    source, environment, empty = (tmp_path / name for name in ("source", "environment", "empty"))
+    for directory in (source, environment, empty):
+        directory.mkdir()
+    programs = new_environment(environment, "--editable", ".", source=copy_checkout(source))
+    script = "from msgsvc import queries; print(queries.sql_directory())"
+    assert run(str(programs / "python"), "-I", "-c", script, cwd=empty).strip() == str(source / "sql")
+    serve_a_message(empty, (str(programs / "msgsvc"),), PYTHONPATH="")
+
+
+def test_a_plain_checkout_finds_the_sql_files(tmp_path: Path) -> None:
+    checkout, empty = tmp_path / "checkout", tmp_path / "empty"
+    checkout.mkdir()
+    empty.mkdir()
+    copy_checkout(checkout)
+    serve_a_message(empty, PYTHONPATH=str(checkout))
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("serve", "sql"),
+        ("serve", "sql/migrations"),
+        ("serve", "sql/queries"),
+        ("demo", "sql/queries"),
+        ("migrate", "sql/migrations"),
+    ],
+)
+def test_without_its_sql_files_nothing_starts_and_one_line_says_so(tmp_path: Path, command: str, missing: str) -> None:
+    checkout, empty = tmp_path / "checkout", tmp_path / "empty"
+    checkout.mkdir()
+    empty.mkdir()
+    shutil.rmtree(copy_checkout(checkout) / missing)
+    ran = msgsvc(command, cwd=empty, PYTHONPATH=str(checkout), TMPDIR=str(empty), PORT="0")
+    assert (ran.status, ran.output, ran.errors.count("\n")) == (1, "", 1), ran.errors
+    assert "SQL" in ran.errors
+    assert list(empty.iterdir()) == []

@@ -1,0 +1,406 @@
+"""The server process against clients that are slow, many, malformed or lying, and how it ends."""
+
+import json
+import re
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from served import Service, call, received, serving, sign_in
+from support import API
+
+from msgsvc import server
+
+DEADLINE = 2.0
+"""What the process under test takes for msgsvc.server.REQUEST_SECONDS."""
+
+ADDRESS = "127.0.0.1"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
+POST = b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+
+class Served(NamedTuple):
+    service: Service
+    tokens: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One process for all tests that leave it as they found it, with a short deadline."""
+    database = str(tmp_path_factory.mktemp("server") / "messages.db")
+    tokens = sign_in(database, thea="therapist", uma="user")
+    with serving(database, prepare=f"msgsvc.server.REQUEST_SECONDS = {DEADLINE}") as service:
+        yield Served(service, tokens)
+        assert service.stop() == 0
+        assert all(line["message"] for line in service.log_lines())
+
+
+@pytest.fixture
+def service(served: Served) -> Service:
+    return served.service
+
+
+# ---- framing
+
+BAD, OK, UNAUTHORIZED, MISSING = (400, "bad_request"), (200, None), (401, "wrong_credentials"), (400, "missing_field")
+LOGIN = b'{"username": "nobody", "password": "x"}'
+SIZE = b"%d" % len(LOGIN)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+IN_CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LOGIN), LOGIN)
+
+# fmt: off
+FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
+    # ---- as it should be
+    (HEALTH + b"\r\n", OK),
+    (b"\r\n\r\n" + HEALTH + b"\r\n", OK),
+    (POST + b"Content-Length: " + SIZE + b"\r\n\r\n" + LOGIN, UNAUTHORIZED),
+    (POST + CHUNKED + b"\r\n" + IN_CHUNKS, UNAUTHORIZED),
+    (POST + b"transfer-encoding: CHUNKED\r\n\r\n" + IN_CHUNKS, UNAUTHORIZED),
+    (HEALTH + b"Expect: 100-continue\r\n\r\n", OK),
+    # ---- two ways to see the end of the body
+    (POST + b"Content-Length: " + SIZE + b"\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS, BAD),
+    (POST + CHUNKED + b"Content-Length: " + SIZE + b"\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + CHUNKED + b"CONTENT-LENGTH: 0\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + CHUNKED + CHUNKED + b"\r\n" + IN_CHUNKS, BAD),
+    (POST + CHUNKED + b"Transfer-Encoding: identity\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Transfer-Encoding:\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Transfer-Encoding: ,\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Transfer-Encoding : chunked\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Transfer-Encoding: identity\r\n\r\n", (501, "not_implemented")),
+    (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + IN_CHUNKS, (501, "not_implemented")),
+    (POST + b"Transfer-Encoding: \xffchunked\r\n\r\n" + IN_CHUNKS, (501, "not_implemented")),
+    (b"POST /api/auth/login HTTP/1.0\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS, BAD),
+    (b"POST /api/auth/login\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS, BAD),
+    (POST + b"Content-Length: 0\r\nContent-Length: 39\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 39\r\nContent-Length: 39\r\n\r\n" + LOGIN, BAD),
+    (POST + b"X: y\r\n Content-Length: 1\r\nContent-Length: 39\r\nContent-Length: 2\r\n\r\n" + LOGIN, BAD),
+    # ---- lengths that are none
+    (POST + b"Content-Length:\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: -1\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: +39\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 3_9\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 0x27\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 39, 39\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 39.0\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: \xb2\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: \xd9\xa3\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length : 39\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 3\r\n 9\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + LOGIN, BAD),
+    (POST + b"Content-Length: 99999999999999999999\r\n\r\n" + LOGIN, (413, "body_too_large")),
+    # ---- chunks that are none
+    (POST + CHUNKED + b"\r\nxyz\r\n", BAD),
+    (POST + CHUNKED + b"\r\n-1\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n+27\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n0x27\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n 27\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n27\n" + LOGIN + b"\n0\n\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n2_7\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n27\r\n" + LOGIN + b"more\r\n0\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n27;\x00\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
+    # ---- lines that are none
+    (b"GET /healthz HTTP/1.1\nHost: a\n\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/1.1\r\nHost: a\rX: y\r\n\r\n", BAD),
+    (b"GET /health\rz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (HEALTH + b"X: a\0b\r\n\r\n", BAD),
+    (HEALTH + b"X\0: a\r\n\r\n", BAD),
+    (HEALTH + b"X: a\x7f\r\n\r\n", BAD),
+    (HEALTH + b"no colon\r\n\r\n", BAD),
+    (HEALTH + b": no name\r\n\r\n", BAD),
+    (HEALTH + b"two words: x\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/1.1\r\n Host: a\r\n\r\n", BAD),
+    (HEALTH + b"X-Request-ID: a\r\n b\r\n\r\n", OK),
+    (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/1.1\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/1.0\r\n\r\n", OK),
+    # ---- request lines that are none
+    (b"nonsense\r\n\r\n", BAD),
+    (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", BAD),
+    (b"get /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"GET  /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"GET /healthz  HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/1.1 x\r\nHost: a\r\n\r\n", BAD),
+    (b"GET /healthz HTTP/11\r\nHost: a\r\n\r\n", BAD),
+    (b"GET /healthz HTCPCP/1.0\r\nHost: a\r\n\r\n", BAD),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (404, "not_found")),
+    (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
+    (b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"GET http://a]/ HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"GET http://evil.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n", OK),
+    (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
+    (b"GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
+    (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
+    (HEALTH + b"Host\xc3\xa9: a\r\n\r\n", BAD),
+    # ---- too much of it
+    (HEALTH + b"X: " + b"x" * server.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
+    (HEALTH + b"X: y\r\n" * 4000 + b"\r\n", (431, "headers_too_large")),
+    (b"GET /" + b"x" * server.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
+    (b"x" * 100_000, (431, "headers_too_large")),
+]
+# fmt: on
+
+
+def answers(raw: bytes) -> list[tuple[int, dict[str, str], Any]]:
+    """Status, headers and JSON of every final answer in what was received."""
+    found = []
+    while raw:
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        status = int(status_line.split()[1])
+        headers = dict(line.split(": ", 1) for line in lines)
+        length = int(headers.get("Content-Length", 0))
+        raw = rest[length:]
+        if status >= 200:
+            found.append((status, headers, json.loads(rest[:length])))
+    return found
+
+
+@pytest.mark.parametrize(("sent", "expected"), FRAMES, ids=[repr(sent)[2:70] for sent, _ in FRAMES])
+def test_hostile_framing_gets_one_answer_in_the_services_own_words(
+    service: Service, sent: bytes, expected: tuple[int, str | None]
+) -> None:
+    """And nothing behind what was refused is taken for a further request."""
+    ((status, headers, body),) = answers(service.raw(sent))
+    assert (status, body.get("code")) == expected
+    if expected != OK:
+        assert set(body) == {"error", "code"}
+    assert headers["Content-Type"] == "application/json"
+    assert headers["X-Request-Id"]
+    assert headers["Cache-Control"] == "no-store"
+    assert "Server" not in headers
+    assert "Via" not in headers
+    if expected == BAD:
+        assert headers["Connection"] == "close"
+
+
+def test_a_body_beyond_the_limit_is_answered_readably(service: Service) -> None:
+    for size in (65_537, 500_000, 1_000_000):
+        answer = service.call("POST", "/api/auth/login", b" " * size)
+        assert (answer.status, answer.json["code"]) == (413, "body_too_large"), size
+    assert service.call("POST", "/api/auth/login", b" " * 65_536).status == 400
+
+
+def test_a_body_that_a_client_asks_leave_for_is_refused_before_it_is_sent(service: Service) -> None:
+    head = POST + b"Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection((ADDRESS, service.port), timeout=DEADLINE / 2) as client:
+        client.sendall(head)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+# ---- slow and many clients
+
+
+def resources(service: Service) -> tuple[int, int]:
+    """Open descriptors, and resident memory in MiB."""
+    process = Path(f"/proc/{service.process.pid}")
+    memory = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
+    assert memory
+    return sum(1 for _ in (process / "fd").iterdir()), int(memory[1]) // 1024
+
+
+def until(condition: Any, seconds: float = 20) -> bool:
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def connected(stack: ExitStack, service: Service, count: int, sent: bytes) -> list[socket.socket]:
+    clients = []
+    for _ in range(count):
+        client = stack.enter_context(socket.create_connection((ADDRESS, service.port), timeout=20))
+        client.sendall(sent)
+        clients.append(client)
+    return clients
+
+
+def test_the_deadline_of_a_whole_request_is_the_documented_one() -> None:
+    assert server.REQUEST_SECONDS == 15.0
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    "begun",
+    [HEALTH, POST + b"Content-Length: 1000\r\n\r\n", POST + CHUNKED + b"\r\n", b""],
+    ids=["in the headers", "in the body", "in the chunks", "before anything"],
+)
+def test_clients_that_trickle_are_cut_off_and_take_nothing_from_the_others(service: Service, begun: bytes) -> None:
+    before, _ = resources(service)
+    with ExitStack() as stack:
+        clients = connected(stack, service, 150, begun)
+        started = time.monotonic()
+        assert service.call("GET", "/healthz").status == 200
+        while time.monotonic() < started + DEADLINE - 0.5:
+            for client in clients:
+                client.sendall(b"0" if begun and begun != HEALTH else b"X" if begun else b"")
+            time.sleep(0.25)
+        assert resources(service)[0] >= before + 140
+        assert until(lambda: resources(service)[0] <= before + 2, DEADLINE + 5)
+        begun_at = time.monotonic()
+        assert service.call("GET", "/healthz").status == 200
+        assert time.monotonic() - begun_at < 1
+        for client in clients:
+            assert received(client) == b""
+
+
+@pytest.mark.fault
+def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Served) -> None:
+    service, tokens = served
+    service.call("GET", "/healthz")
+    descriptors, memory = resources(service)
+    with ExitStack() as stack:
+        clients = connected(stack, service, 1000, HEALTH + b"\r\n")
+        for client in clients:
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        # Idle between two requests is no request that fails to arrive.
+        time.sleep(DEADLINE + 1.5)
+        answer = service.call("POST", f"{API}/send", {"recipient": "uma", "content": "x"}, Authorization=tokens["thea"])
+        assert answer.status == 201
+        for client in (clients[0], clients[-1]):
+            client.sendall(HEALTH + b"\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+    # Each thread may have opened the database meanwhile.
+    assert until(lambda: resources(service)[0] <= descriptors + 40)
+    assert resources(service)[1] <= memory + 50
+
+
+@pytest.mark.fault
+def test_load_beyond_the_threads_floods_no_log_and_every_line_is_json(served: Served) -> None:
+    service, tokens = served
+    lines = len(service.log_lines())
+
+    def reads(_: int) -> None:
+        with closing(service.connection()) as connection:
+            for _ in range(20):
+                assert call(connection, "GET", f"{API}/inbox", Authorization=tokens["uma"]).status == 200
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(reads, range(32)))
+    new = service.log_lines()[lines:]
+    assert [line["message"] for line in new if line["message"] != "request"] == []
+    assert len(new) == 32 * 20
+    assert {"request_id", "method", "route", "status", "milliseconds", "username"} <= new[-1].keys()
+
+
+# ---- proxies
+
+
+def login_attempts(database: str) -> set[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT subject FROM msgsvc_login_attempts WHERE subject LIKE 'address:%'")
+        return {subject for (subject,) in rows}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "address"),
+    [
+        ("", "203.0.113.7", ADDRESS),
+        ("192.0.2.1", "203.0.113.7", ADDRESS),
+        (ADDRESS, "203.0.113.7", "203.0.113.7"),
+        ("*", "203.0.113.7", "203.0.113.7"),
+        (ADDRESS, "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        (ADDRESS, None, ADDRESS),
+        (ADDRESS, '"unfinished', None),
+    ],
+)
+def test_only_the_trusted_proxy_says_where_a_client_is(
+    database_path: str, trusted: str, forwarded: str | None, address: str | None
+) -> None:
+    """The login throttle counts by address, so it shows which one is believed; None stands for a bad request."""
+    sign_in(database_path, uma="user")
+    with serving(database_path, trusted_proxy=trusted) as service:
+        body = {"username": "uma", "password": "wrong password"}
+        answer = service.call("POST", "/api/auth/login", body, X_Forwarded_For=forwarded)
+        assert answer.status == (401 if address else 400)
+        assert set(answer.json) == {"error", "code"}
+        assert all(service.log_lines())
+    assert login_attempts(database_path) == ({f"address:{address}"} if address else set())
+
+
+# ---- the end
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_under_load_ends_with_every_begun_request_answered(database_path: str, number: int) -> None:
+    """What was answered is stored; what was cut is not; and the end comes in time."""
+    senders = {f"sender{n}": "therapist" for n in range(16)}
+    tokens = sign_in(database_path, uma="user", **senders)
+    answered: set[str] = set()
+    many = threading.Event()
+
+    def sends(name: str) -> str:
+        """The content whose fate is unknown to the sender."""
+        count = 0
+        try:
+            with closing(service.connection()) as connection:
+                while True:
+                    content = f"{name} says {count}"
+                    body = {"recipient": "uma", "content": content}
+                    answer = call(connection, "POST", f"{API}/send", body, Authorization=tokens[name])
+                    assert answer.status == 201
+                    answered.add(content)
+                    count += 1
+                    if count == 5:
+                        many.set()
+        except (OSError, HTTPException):
+            return content
+
+    with serving(database_path) as service, ThreadPoolExecutor(len(senders)) as pool:
+        works = [pool.submit(sends, name) for name in senders]
+        assert many.wait(20)
+        begun = time.monotonic()
+        assert service.stop(number) == 0
+        assert time.monotonic() - begun < 10
+        cut = {work.result() for work in works}
+        assert service.log_lines()[-1]["message"] == "stopped"
+    with closing(sqlite3.connect(database_path)) as connection:
+        stored = {content for (content,) in connection.execute("SELECT content FROM messages")}
+    assert stored == answered
+    assert not stored & cut
+    assert not Path(f"{database_path}-wal").exists()
+
+
+@pytest.mark.fault
+def test_a_signal_ends_the_server_in_time_whatever_clients_and_other_programs_hold(database_path: str) -> None:
+    """Trickling and idle connections, and writes that wait for another program's lock."""
+    tokens = sign_in(database_path, thea="therapist", uma="user")
+    body = {"recipient": "uma", "content": "x"}
+    with (
+        serving(database_path) as service,
+        ExitStack() as stack,
+        closing(sqlite3.connect(database_path, isolation_level=None)) as other_program,
+    ):
+        other_program.execute("BEGIN IMMEDIATE")
+        connected(stack, service, 20, HEALTH)
+        connected(stack, service, 20, b"")
+        waiting = json.dumps(body).encode()
+        head = f"POST {API}/send HTTP/1.1\r\nHost: a\r\nAuthorization: {tokens['thea']}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(waiting)}\r\n\r\n"
+        writers = connected(stack, service, 24, head.encode() + waiting)
+        # Now that the last connection has been accepted, all that was sent before has been read a moment later.
+        assert until(lambda: resources(service)[0] >= 64)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - begun < 10
+        told = [answer for client in writers for answer in answers(received(client))]
+        other_program.execute("ROLLBACK")
+        assert {(status, body["code"]) for status, _, body in told} == {(503, "storage_busy")}
+        assert other_program.execute("SELECT count(*) FROM messages").fetchone() == (0,)
