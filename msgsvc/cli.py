@@ -5,12 +5,14 @@ import errno
 import json
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from msgsvc import accounts, demo, fields, logs, maintenance
@@ -44,9 +46,12 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; its exit status: 0, 1 for what cannot be done, 2 for a wrong command line or setting."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         options = _parser().parse_args(arguments)
         options.run(options)
+    except KeyboardInterrupt:
+        return _fail(arguments, "interrupted", 130)
     except (UsageError, SettingsError) as error:
         return _fail(arguments, str(error), 2)
     except ApiError as error:
@@ -56,6 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (FaultsFoundError, BackupRefusedError, MigrationError, StorageError, SqlFilesError) as error:
         return _fail(arguments, str(error), 1)
     return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _fail(arguments: list[str], line: str, status: int) -> int:

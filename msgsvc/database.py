@@ -14,7 +14,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,14 @@ Row = tuple[Any, ...]
 
 log = logging.getLogger("msgsvc")
 
-BUSY_SECONDS = 4.0
-"""How long a write waits for a lock that another process holds; with the work itself it stays under 5 s."""
+BUSY_SECONDS = 1.0
+"""How long a write waits for a lock that another process holds. Waiting writers keep threads from the readers."""
+
+LOG_BYTES = 8 * 1024 * 1024
+"""How long the write-ahead log may become before it is brought into the database and begun anew."""
+
+BUSY_AGAIN_SECONDS = 0.3
+"""How long the writes wait that follow one which waited in vain."""
 
 
 class StorageError(Exception):
@@ -139,6 +145,12 @@ def log_sqlite_version() -> None:
         )
 
 
+def inspection_mode(path: str) -> str:
+    """The mode in which looking at a file changes nothing: whoever may write brings the log into it at the end."""
+    log_file = Path(f"{path}-wal")
+    return "ro" if log_file.exists() and log_file.stat().st_size else "rw"
+
+
 def split_script(script: str) -> Iterator[str]:
     """The statements of an SQL script, one by one; a trigger's body stays in one piece."""
     statement = ""
@@ -160,14 +172,19 @@ class _Batch:
 class _Writer:
     """The one connection of a process that writes, and the turn-taking on it."""
 
-    def __init__(self, open_connection: Callable[[], Connection]) -> None:
+    def __init__(
+        self, path: str, open_connection: Callable[[], Connection], close_idle_readers: Callable[[], None]
+    ) -> None:
+        self._log = Path(f"{path}-wal")
         self._open_connection = open_connection
+        self._close_idle_readers = close_idle_readers
         self._connection: Connection | None = None
         self._turn = threading.Lock()
         self._queue_lock = threading.Lock()
         self._queued = 0
         self._batch: _Batch | None = None
         self._refused_at = float("-inf")
+        self._failure: StorageError | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -192,6 +209,7 @@ class _Writer:
                 raw.execute("RELEASE request")
             except (sqlite3.Error, StorageError) as error:
                 failure = _storage_error(error)
+                self._failure = failure
                 if not raw.in_transaction:
                     batch.error = failure
                 raise failure from error
@@ -207,29 +225,51 @@ class _Writer:
             return self._batch, self._connection
         if self._refused_at > queued_at:
             raise StorageError("storage_busy", "the writer ahead waited for the lock in vain")
-        self._connection = self._connection or self._open_connection()
+        if self._failure and "readonly" in str(self._failure):
+            self._close_idle_readers()
+        self._failure = None
+        connection = self._connection or self._open_connection()
+        patience = BUSY_SECONDS if self._refused_at < 0 else BUSY_AGAIN_SECONDS
         try:
-            self._connection.raw.execute("BEGIN IMMEDIATE")
+            connection.raw.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
+            connection.raw.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._refused_at = time.monotonic()
-            raise _storage_error(error) from error
+            self._failure = _storage_error(error)
+            self._connection = None
+            connection.close()
+            raise self._failure from error
+        self._refused_at = float("-inf")
+        self._connection = connection
         self._batch = _Batch()
-        return self._batch, self._connection
+        return self._batch, connection
 
     def _end_batch(self, batch: _Batch, raw: sqlite3.Connection) -> None:
-        """Commits what the batch did. Where that fails all of it fails, and the next starts on a new connection."""
+        """Commits what the batch did; where that fails all of it fails."""
         try:
             if raw.in_transaction:
                 raw.execute("COMMIT")
                 batch.error = None
         except sqlite3.Error as error:
-            batch.error = _storage_error(error)
+            self._failure = batch.error = _storage_error(error)
+            with suppress(sqlite3.Error):
+                raw.execute("ROLLBACK")
         finally:
-            if batch.error:
+            if raw.in_transaction or (self._failure and self._failure.code == "storage_unavailable"):
                 raw.close()
                 self._connection = None
             self._batch = None
             batch.ended.set()
+        if self._connection:
+            self._bound_log(raw)
+
+    def _bound_log(self, raw: sqlite3.Connection) -> None:
+        """While somebody is always reading, SQLite's own checkpoints seldom get to begin the log anew."""
+        try:
+            if self._log.stat().st_size > LOG_BYTES:
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the write-ahead log was not brought into the database: %s", error)
 
     def pause(self) -> bool:
         """Waits for the transaction that runs, if any, closes the connection, and lets nobody write until resume().
@@ -253,8 +293,6 @@ class Database:
     def __init__(self, path: str, statements: Mapping[str, str]) -> None:
         """path ``:memory:`` stands for a private file that close() removes, so that every thread sees the same."""
         self._statements = statements
-        self._idle_readers: deque[Connection] = deque()
-        self._writer = _Writer(self._open)
         self._closed = False
         self._remove_file: Callable[[], object] = lambda: None
         if path == ":memory:":
@@ -262,6 +300,8 @@ class Database:
             self._remove_file = weakref.finalize(self, _remove_directory, directory, os.getpid())
             path = str(Path(directory, "messages.db"))
         self.path = str(Path(path).absolute())
+        self._idle_readers: deque[Connection] = deque()
+        self._writer = _Writer(self.path, self._open, self._close_idle_readers)
         _close_connections_around_forks()
         _databases.add(self)
 
@@ -313,10 +353,18 @@ class Database:
         return self._writer.transaction()
 
     def probe(self) -> None:
-        """Reads from the file itself, past every cache and the write-ahead log. Raises StorageError."""
-        for mode in ("rw", "ro&immutable=1"):
-            with closing(self._open(mode)) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_master")
+        """Reads the database afresh, past every cache, and the head of the file past the write-ahead log as well.
+
+        Raises StorageError. What lies behind the head may be halfway through a checkpoint, so only the log tells it.
+        """
+        with closing(self._open()) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+        try:
+            with closing(self._open("ro&immutable=1")) as connection:
+                connection.execute("PRAGMA schema_version")
+        except StorageError as error:
+            if "not a database" in str(error):
+                raise
 
     def close(self) -> None:
         """Closes the connections of this process and removes a ``:memory:`` file. Closing twice is harmless."""
@@ -327,18 +375,22 @@ class Database:
 
     def pause(self) -> bool:
         """Closes the connections that nobody uses and lets nobody write until resume(); see _Writer.pause."""
-        while self._idle_readers:
-            self._idle_readers.pop().close()
+        self._close_idle_readers()
         return self._writer.pause()
 
     def resume(self) -> None:
         """Lets writers go on after pause()."""
         self._writer.resume()
 
+    def _close_idle_readers(self) -> None:
+        """SQLite hands a read-only file on to new connections while an old one is open."""
+        while self._idle_readers:
+            self._idle_readers.pop().close()
+
     def start_afresh(self) -> None:
         """In a child after a fork: nothing of the parent's is used."""
         self._idle_readers = deque()
-        self._writer = _Writer(self._open)
+        self._writer = _Writer(self.path, self._open, self._close_idle_readers)
 
 
 _databases: "weakref.WeakSet[Database]" = weakref.WeakSet()

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from msgsvc.database import BUSY_SECONDS, Connection, StorageError
-from msgsvc.migrations import pending
+from msgsvc.database import BUSY_SECONDS, Connection, StorageError, inspection_mode
+from msgsvc.migrations import missing_objects, pending
 from msgsvc.queries import load, sql_directory
 
 Progress = Callable[[str], None]
 """Is told again and again what is being done."""
+
+
+_COMPANIONS = ("-journal", "-wal", "-shm")
 
 
 def _silent(_: str) -> None:
@@ -27,9 +30,9 @@ def check(path: str, progress: Progress = _silent) -> Iterator[str]:
 
     Raises StorageError where the file cannot be opened as a database.
     """
-    with closing(
-        Connection(path, load(sql_directory() / "queries"), mode="rw", busy_seconds=BUSY_SECONDS)
-    ) as connection:
+    statements = load(sql_directory() / "queries")
+    mode = inspection_mode(path)
+    with closing(Connection(path, statements, mode=mode, busy_seconds=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")
         connection.on_progress(lambda: progress("checking the integrity"))
         for (line,) in connection.execute("PRAGMA integrity_check"):
@@ -40,6 +43,8 @@ def check(path: str, progress: Progress = _silent) -> Iterator[str]:
         if pending(connection):
             yield "schema: not the present one; run msgsvc migrate"
             return
+        for name in missing_objects(connection):
+            yield f"schema: {name} is missing or changed"
         connection.on_progress(lambda: progress("recounting the summaries"))
         for fault, owner, partner in connection.all("select_conversation_faults"):
             yield f"summary: {fault}: owner {owner}, partner {partner}"
@@ -56,7 +61,8 @@ def backup(path: str, destination: str, progress: Progress = _silent, *, overwri
     with closing(Connection(path, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as source:
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master")
-        if target.exists() and target.samefile(path):
+        own = [Path(path + suffix) for suffix in ("", *_COMPANIONS)]
+        if target.resolve() in [file.resolve() for file in own] or (target.exists() and target.samefile(path)):
             raise BackupRefusedError(f"{destination} is the database itself")
         if target.exists() and not overwrite:
             raise BackupRefusedError(f"{destination} exists; --overwrite replaces it")
@@ -68,6 +74,23 @@ def backup(path: str, destination: str, progress: Progress = _silent, *, overwri
                 copy.on_progress(lambda: progress("verifying the copy"))
                 if copy.execute("PRAGMA quick_check") != [("ok",)]:
                     raise StorageError("storage_unavailable", f"the copy of {path} is damaged, as its source may be")
+            _remove_companions(destination)
             Path(partial).replace(target)
+            _sync_directory(target.parent)
         finally:
             Path(partial).unlink(missing_ok=True)
+            _remove_companions(partial)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_companions(path: str) -> None:
+    """A log that an older file of the name left behind would be taken for the new file's."""
+    for suffix in _COMPANIONS:
+        Path(path + suffix).unlink(missing_ok=True)

@@ -58,10 +58,15 @@ def wsgi_boundary(
     return application
 
 
-def standard_headers(request_id: str | None = None) -> list[tuple[str, str]]:
+def new_request_id() -> str:
+    """128 random bits."""
+    return os.urandom(16).hex()
+
+
+def standard_headers(request_id: str) -> list[tuple[str, str]]:
     """The headers of every response."""
     return [
-        ("X-Request-ID", request_id or os.urandom(16).hex()),
+        ("X-Request-ID", request_id),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
     ]
@@ -69,7 +74,7 @@ def standard_headers(request_id: str | None = None) -> list[tuple[str, str]]:
 
 def _request_id(environ: "WSGIEnvironment") -> str:
     given: str = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    return given if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
 def _outcome(handle: Callable[[Request], Response], request: Request) -> Response:

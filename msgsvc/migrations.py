@@ -5,10 +5,11 @@ ever dropped, and a file that has been applied must never change: its digest is 
 """
 
 import hashlib
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from msgsvc.database import Connection, StorageError, split_script
+from msgsvc.database import Connection, StorageError, inspection_mode, split_script
 from msgsvc.queries import SqlFilesError, sql_directory
 
 WAIT_SECONDS = 600.0
@@ -41,9 +42,11 @@ def migrate(path: str) -> list[str]:
 
 
 def _migrate(path: str, files: dict[str, str]) -> list[str]:
-    with closing(Connection(path, {}, mode="rw", busy_seconds=WAIT_SECONDS)) as connection:
+    with closing(Connection(path, {}, mode=inspection_mode(path), busy_seconds=WAIT_SECONDS)) as connection:
         _refuse_damaged(connection)
+    with closing(Connection(path, {}, mode="rw", busy_seconds=WAIT_SECONDS)) as connection:
         applied = _apply(connection, files) if pending(connection, files) else []
+        connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
         if connection.execute("PRAGMA journal_mode") != [("wal",)]:
             connection.execute("PRAGMA journal_mode = WAL")
     return applied
@@ -56,8 +59,6 @@ def _refuse_damaged(connection: Connection) -> None:
         ((finding,),) = connection.execute("PRAGMA quick_check(1)")
         if finding != "ok":
             raise MigrationError(f"the database is damaged: {finding}; restore a backup")
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("ROLLBACK")
 
 
 def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
@@ -144,7 +145,23 @@ def _complete_messages(connection: Connection, first_migration: str) -> None:
 
 
 def _specified_columns(first_migration: str) -> dict[str, tuple[str, str | None, int]]:
-    with closing(Connection(":memory:", {}, mode="memory", busy_seconds=0)) as scratch:
-        for statement in split_script(first_migration):
-            scratch.execute(statement)
+    with _scratch([first_migration]) as scratch:
         return _columns(scratch, "messages")
+
+
+def missing_objects(connection: Connection) -> list[str]:
+    """The tables, indexes, triggers and views of the service that the database lacks or has otherwise."""
+    query = "SELECT name, sql FROM sqlite_master WHERE name LIKE 'msgsvc~_%' ESCAPE '~'"
+    with _scratch(_migration_files().values()) as scratch:
+        specified: dict[str, str] = dict(scratch.execute(query))
+    present: dict[str, str] = dict(connection.execute(query))
+    return [name for name, sql in specified.items() if present.get(name) != sql]
+
+
+@contextmanager
+def _scratch(scripts: Iterable[str]) -> Iterator[Connection]:
+    with closing(Connection(":memory:", {}, mode="memory", busy_seconds=0)) as scratch:
+        for script in scripts:
+            for statement in split_script(script):
+                scratch.execute(statement)
+        yield scratch

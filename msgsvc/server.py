@@ -20,7 +20,7 @@ from waitress.utilities import BadRequest, Error
 from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
 from msgsvc.json_http import ApiError, encode_json
-from msgsvc.middleware import standard_headers
+from msgsvc.middleware import new_request_id, standard_headers
 
 log = logging.getLogger("msgsvc")
 
@@ -46,24 +46,37 @@ _ERRORS = {
 }
 
 
+_DECISIVE = re.compile(
+    rb"^(host|content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?$", flags=re.IGNORECASE | re.MULTILINE
+)
+
+
 class _Parser(HTTPRequestParser):
     """Refuses requests whose end two parties could see at different places."""
 
     def received(self, data: bytes) -> int:
         """As waitress's, but what its parser stumbles over is a bad request."""
         try:
-            return super().received(data)
+            consumed = super().received(data)
         except ValueError:
             self.error = BadRequest("")
             self.completed = True
-            return len(data)
+            consumed = len(data)
+        if self.completed:
+            self.expect_continue = False
+        return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         """Raises ParsingError."""
-        framing = re.findall(rb"^(content-length|transfer-encoding)[ \t]*:", header_plus, flags=re.I | re.M)
-        if len(framing) > 1:
-            raise ParsingError("ambiguous framing")
+        found = [(name.lower(), value.lower()) for name, value in _DECISIVE.findall(header_plus)]
+        hosts = [value for name, value in found if name == b"host"]
+        if len(hosts) > 1 or len(found) - len(hosts) > 1:
+            raise ParsingError("a header that must be unique is not")
         super().parse_header(header_plus)
+        if self.version == "1.1" and not hosts:
+            raise ParsingError("no Host")
+        if any(name == b"transfer-encoding" and value != b"chunked" for name, value in found):
+            raise ParsingError("unclear Transfer-Encoding")
         if self.version != "1.1" and "TRANSFER_ENCODING" in self.headers:
             raise ParsingError("Transfer-Encoding is of HTTP/1.1")
 
@@ -93,9 +106,10 @@ class _ErrorTask(ErrorTask):
         body = encode_json(ApiError(error.code, code, sentence).response().value).encode()
         self.status = f"{error.code} {error.reason}"
         self.content_length = len(body)
-        self.response_headers = [*standard_headers(), ("Content-Type", "application/json")]
+        request_id = new_request_id()
+        self.response_headers = [*standard_headers(request_id), ("Content-Type", "application/json")]
         self.set_close_on_finish()
-        log.info("refused", extra={"fields": {"status": error.code, "code": code}})
+        log.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": code}})
         self.write(body)
 
 
@@ -137,7 +151,6 @@ class Server(TcpWSGIServer):
 
     def __init__(self, app: App) -> None:
         settings = app.services.settings
-        proxy = {"trusted_proxy": settings.trusted_proxy, "trusted_proxy_headers": "x-forwarded-for"}
         adjustments = Adjustments(
             host=settings.host,
             port=settings.port,
@@ -150,8 +163,7 @@ class Server(TcpWSGIServer):
             max_request_header_size=HEADER_LIMIT,
             max_request_body_size=DISCARD_LIMIT,
             log_socket_errors=False,
-            clear_untrusted_proxy_headers=bool(settings.trusted_proxy),
-            **(proxy if settings.trusted_proxy else {}),
+            clear_untrusted_proxy_headers=False,
         )
         self.stopping = False
         self._sockets: Any = {}

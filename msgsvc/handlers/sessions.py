@@ -21,7 +21,7 @@ def login(request: Request) -> Response:
     body = request.body("username", "password")
     username = fields.username("username", body.get("username"))
     password = fields.text("password", body.get("password"), limit=fields.PASSWORD_LIMIT)
-    address = f"address:{_network(request.environ.get('REMOTE_ADDR', ''))}"
+    address = f"address:{_client_network(request)}"
     _count_attempt(request, {address: LOGIN_ATTEMPTS_EACH_ADDRESS, _user(username): LOGIN_ATTEMPTS_EACH_USER})
     try:
         password_hash = _verify(request, username, password)
@@ -55,13 +55,21 @@ def _user(username: str) -> str:
     return f"user:{username}"
 
 
-def _network(address: str) -> str:
-    """An IPv6 client commands a whole /64, so that counts as one address."""
-    try:
-        is_ipv6 = ipaddress.ip_address(address).version == 6
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((address, 64), strict=False)) if is_ipv6 else address
+def _client_network(request: Request) -> str:
+    """Where the client is, as far as a trusted proxy or the connection says.
+
+    An IPv6 client commands a whole /64, so that counts as one address.
+    """
+    peer: str = request.environ.get("REMOTE_ADDR", "")
+    forwarded: str = request.environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    is_trusted = request.services.settings.trusted_proxy in ("*", peer)
+    for address in (forwarded, peer) if is_trusted else (peer,):
+        try:
+            bits = 64 if ipaddress.ip_address(address).version == 6 else 32
+        except ValueError:
+            continue
+        return str(ipaddress.ip_network((address, bits), strict=False).network_address)
+    return peer
 
 
 def _count_attempt(request: Request, limits: dict[str, int]) -> None:
