@@ -64,9 +64,8 @@ def create_first_admin(services: Services) -> None:
     settings, database = services.settings, services.database
     if not settings.admin_username:
         return
-    with database.read() as snapshot:
-        if snapshot.one("count_users", role=None) != (0,):
-            return
+    if database.first("count_users", role=None) != (0,):
+        return
     try:
         username = fields.new_username("admin_username (MSGSVC_ADMIN_USERNAME)", settings.admin_username)
         password = fields.password("admin_password (MSGSVC_ADMIN_PASSWORD)", settings.admin_password)

@@ -27,6 +27,9 @@ log = logging.getLogger("msgsvc")
 BUSY_SECONDS = 1.0
 """How long a write waits for a lock that another process holds. Waiting writers keep threads from the readers."""
 
+PAUSE_SECONDS = 10.0
+"""How long a fork or the end waits for the transaction that runs."""
+
 LOG_BYTES = 8 * 1024 * 1024
 """How long the write-ahead log may become before it is brought into the database and begun anew."""
 
@@ -276,7 +279,7 @@ class _Writer:
 
         False where that transaction does not end; nothing is closed or held up then.
         """
-        paused = self._turn.acquire(timeout=BUSY_SECONDS)
+        paused = self._turn.acquire(timeout=PAUSE_SECONDS)
         if paused and self._connection:
             self._connection.close()
             self._connection = None
@@ -316,22 +319,27 @@ class Database:
 
         Raises StorageError when the database fails.
         """
+        with self._reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.raw.in_transaction:
+                    connection.execute("COMMIT")
+
+    @contextmanager
+    def _reader(self) -> Iterator[Connection]:
         idle_readers = self._idle_readers
         try:
             connection = idle_readers.pop()
         except IndexError:
             connection = self._open()
-        raw = connection.raw
+            connection.execute("PRAGMA query_only = ON")
         try:
-            raw.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if raw.in_transaction:
-                    raw.execute("COMMIT")
-        except (sqlite3.Error, StorageError) as error:
-            raw.close()
-            raise _storage_error(error) from error
+            yield connection
+        except StorageError:
+            connection.close()
+            raise
         except BaseException:
             self._give_back(idle_readers, connection)
             raise
@@ -342,6 +350,11 @@ class Database:
             connection.close()
         else:
             idle_readers.append(connection)
+
+    def first(self, name: str, **parameters: object) -> Row | None:
+        """The first row of one statement, which needs no snapshot to agree with itself. Raises StorageError."""
+        with self._reader() as connection:
+            return connection.first(name, **parameters)
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """The writing connection, for work that is stored as a whole when the block ends, or not at all.

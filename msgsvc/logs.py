@@ -4,6 +4,14 @@ import json
 import logging
 import sys
 import time
+from functools import lru_cache
+
+_encode = json.JSONEncoder(check_circular=False).encode
+
+
+@lru_cache(maxsize=1)
+def _time(epoch_second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_second))
 
 
 class JsonFormatter(logging.Formatter):
@@ -12,12 +20,12 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Exceptions are left out: their text may quote a message."""
         line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "time": _time(int(record.created)),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        return json.dumps(line)
+        return _encode(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -34,5 +42,8 @@ def configure(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if log_format == "text" else JsonFormatter())
     logging.captureWarnings(True)
+    # What the logging HOWTO names under Optimization: nobody reads these, and finding them out costs at each line.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

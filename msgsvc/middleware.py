@@ -6,6 +6,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -141,14 +142,18 @@ def _session_caller(request: Request) -> Caller | None:
         return None
     settings = request.services.settings
     now = request.now()
-    with request.database.read() as snapshot:
-        row = snapshot.first("select_session", token_hash=token_hash(token), **session_limits(settings, now))
+    row = request.database.first("select_session", token_hash=token_hash(token), **session_limits(settings, now))
     if row is None:
         return None
     username, role, suspended, session_id, created_at, last_used_at = row
     if now - last_used_at >= settings.session_idle_seconds / 30:
-        _touch_session(request, session_id, int(now))
+        later = request.environ.get("msgsvc.later", _at_once)
+        later(partial(_touch_session, request, session_id, int(now)))
     return Caller(username, role, suspended, session_id, created_at + settings.session_max_seconds)
+
+
+def _at_once(work: Callable[[], None]) -> None:
+    work()
 
 
 def _touch_session(request: Request, session_id: int, now: int) -> None:
@@ -169,8 +174,7 @@ def _host_caller(request: Request, authenticate: Authenticate) -> Caller | None:
     except Exception as error:
         log.error("authenticate failed: %s", _where(error), extra={"fields": {"request_id": request.id}})
         return None
-    with request.database.read() as snapshot:
-        row = snapshot.first("select_account", username=username)
+    row = request.database.first("select_account", username=username)
     if row is None:
         log.warning("authenticate named nobody in users", extra={"fields": {"request_id": request.id}})
         return None

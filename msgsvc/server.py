@@ -5,7 +5,9 @@ import logging
 import re
 import resource
 import signal
+import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
@@ -14,8 +16,8 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import BadRequest, Error
+from waitress.task import ErrorTask, Task, WSGITask
+from waitress.utilities import BadRequest, Error, build_http_date
 
 from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
@@ -82,11 +84,25 @@ class _Parser(HTTPRequestParser):
 
 
 class _Task(WSGITask):
-    def set_close_on_finish(self) -> None:
-        """waitress ends the connection after every 204 and 304, and clients that poll would connect anew each time."""
+    def get_environment(self) -> dict[str, Any]:
+        """Offers to do on another thread what an answer need not wait for."""
+        environ: dict[str, Any] = super().get_environment()
+        environ["msgsvc.later"] = cast("Server", self.channel.server).later
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """The head as the application gave it.
+
+        waitress normalises what is normal already, and ends the connection after every 204 and 304, so that clients
+        that poll would connect anew each time.
+        """
         request = cast("HTTPRequestParser", self.request)
-        if self.has_body or self.version != "1.1" or request.headers.get("CONNECTION", "").lower() == "close":
-            super().set_close_on_finish()
+        if self.version != "1.1" or request.headers.get("CONNECTION", "").lower() == "close":
+            return super().build_response_header()
+        lines = [f"{name}: {value}" for name, value in self.response_headers]
+        return "\r\n".join(
+            [f"HTTP/1.1 {self.status}", *lines, f"Date: {build_http_date(self.start_time)}", "\r\n"]
+        ).encode("latin-1")
 
     def write(self, data: bytes) -> None:
         """Head and body leave in one piece, where waitress sends two."""
@@ -113,6 +129,16 @@ class _ErrorTask(ErrorTask):
         self.write(body)
 
 
+class _Later:
+    """Work for a worker, in waitress's terms a task."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.service = work
+
+    def cancel(self) -> None:
+        """It is not done when the server stops first."""
+
+
 class _Channel(HTTPChannel):
     server: "Server"
     parser_class = _Parser
@@ -122,10 +148,14 @@ class _Channel(HTTPChannel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waiting_since: float | None = time.monotonic()
+        self.is_due = False
 
     def received(self, data: bytes) -> bool:
-        """Notes since when a request is incomplete; a new connection counts as one."""
+        """Answers what is quick at once, and notes since when a request is incomplete, as a new connection is."""
         received = super().received(data)
+        while self.is_due:
+            self.is_due = False
+            self.service()
         if self.request is None:
             self.waiting_since = None
         elif self.waiting_since is None:
@@ -166,6 +196,8 @@ class Server(TcpWSGIServer):
             clear_untrusted_proxy_headers=False,
         )
         self.stopping = False
+        self._thread = threading.get_ident()
+        self._quick_paths = tuple(f"{settings.prefix}/{call}" for call in ("inbox", "unread", "conversation/"))
         self._sockets: Any = {}
         super().__init__(app, map=self._sockets, adj=adjustments)
 
@@ -179,6 +211,29 @@ class Server(TcpWSGIServer):
             raise OSError(errno.EADDRNOTAVAIL, "no such address", address) from None
         except OSError as error:
             raise OSError(error.errno, error.strerror, address) from error
+
+    def add_task(self, task: Any) -> None:
+        """Reading calls are answered by the thread that read them from the net; all others by the workers.
+
+        Handing a call over to another thread, and the fight of both for the interpreter lock, costs more than
+        reading a page from the database does.
+        """
+        if threading.get_ident() == self._thread and self._is_quick(task.requests[0]):
+            task.is_due = True
+        else:
+            self.task_dispatcher.add_task(task)
+
+    def _is_quick(self, request: Any) -> bool:
+        return not request.error and request.command == "GET" and request.path.startswith(self._quick_paths)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Lets a worker do it."""
+        self.task_dispatcher.add_task(cast("Task", _Later(work)))
+
+    def pull_trigger(self) -> None:
+        """Wakes the thread that waits on the net, unless it is this one."""
+        if threading.get_ident() != self._thread:
+            super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
         """Also cuts off requests that do not arrive, counted by the monotonic clock."""
@@ -209,7 +264,7 @@ class Server(TcpWSGIServer):
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
-        self.pull_trigger()
+        super().pull_trigger()
 
 
 def _connection_limit() -> int:

@@ -99,7 +99,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 @pytest.mark.parametrize("route", ROUTES, ids=[f"{route.method} {route.path}" for route in ROUTES])
 def test_whatever_is_sent_to_an_endpoint_is_answered_in_form(fuzzed: Client, route: Route) -> None:
-    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(environ=requests(route), role=st.sampled_from(ROLES))
     def holds(environ: dict[str, Any], role: str) -> None:
         # Whoever was drawn has a live session, whatever the requests before have done to it.

@@ -417,5 +417,5 @@ def _inserted(row: dict[str, Any], message_id: int) -> Message:
 
 TestMessaging = Messaging.TestCase
 TestMessaging.settings = settings(
-    max_examples=50, stateful_step_count=30, deadline=None, derandomize=True, database=None
+    max_examples=30, stateful_step_count=30, deadline=None, derandomize=True, database=None
 )

@@ -291,7 +291,7 @@ service = Service()
 schemathesis.openapi.format("printable", st.from_regex(r"[\w .-]{3,20}", fullmatch=True).filter(str.isprintable))
 described = schemathesis.openapi.from_dict(openapi.document(ROUTES, standalone=True))
 described.app = service
-described.config.generation.update(deterministic=True, max_examples=20)
+described.config.generation.update(deterministic=True, max_examples=12)
 
 
 @described.auth()

@@ -58,8 +58,7 @@ def unread(request: Request) -> Response:
     """GET /api/messages/unread: the badge that clients poll."""
     caller = request.caller.username
 
-    with request.database.read() as snapshot:
-        total_unread, *_ = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
+    total_unread, *_ = request.database.first("select_mailbox", caller=caller) or _NO_MAILBOX
     tag = entity_tag("unread", caller, total_unread)
     if matches(request, tag):
         return Response(status=304, headers={"ETag": tag})

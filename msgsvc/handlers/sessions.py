@@ -104,8 +104,7 @@ def _take_back_attempt(request: Request, *subjects: str) -> None:
 
 def _verify(request: Request, username: str, password: str) -> str | None:
     """The stored hash where the password is right, else None, in the same time for an unknown account."""
-    with request.database.read() as snapshot:
-        row = snapshot.first("select_password_hash", username=username)
+    row = request.database.first("select_password_hash", username=username)
     password_hash: str | None = row[0] if row else None
     return password_hash if request.services.passwords.verify(password_hash, password) else None
 
