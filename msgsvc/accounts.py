@@ -90,10 +90,25 @@ def change_role(transaction: Connection, by: Actor, username: str, role: str) ->
 def reset_password(transaction: Connection, by: Actor, username: str, password_hash: str) -> None:
     """Ends every session of the account. Raises ApiError 404 without such an account."""
     _role_and_suspension(transaction, username)
-    transaction.run("upsert_password", username=username, password_hash=password_hash)
-    transaction.run("delete_sessions_by_username", username=username, kept_id=None)
-    transaction.run("delete_login_attempts", subject=f"user:{username}")
+    _set_password(transaction, username, password_hash, kept_session_id=None)
     audit(transaction, by, "password_reset", username)
+
+
+def change_own_password(transaction: Connection, by: Actor, session_id: int | None, password_hash: str) -> None:
+    """Ends every session of the account but this one."""
+    _set_password(transaction, by.name, password_hash, kept_session_id=session_id)
+    audit(transaction, by, "password_changed", by.name)
+
+
+def login_subject(username: str) -> str:
+    """Under which name the login throttle counts the attempts for an account."""
+    return f"user:{username}"
+
+
+def _set_password(transaction: Connection, username: str, password_hash: str, *, kept_session_id: int | None) -> None:
+    transaction.run("upsert_password", username=username, password_hash=password_hash)
+    transaction.run("delete_sessions_by_username", username=username, kept_id=kept_session_id)
+    transaction.run("delete_login_attempts", subject=login_subject(username))
 
 
 def suspend(transaction: Connection, by: Actor, username: str) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 import errno
-import json
+import logging
 import os
 import secrets
 import signal
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields as fields_of
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -58,7 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(arguments, error.sentence, 1)
     except OSError as error:
         return _fail(arguments, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    except (FaultsFoundError, BackupRefusedError, MigrationError, StorageError, SqlFilesError) as error:
+    except (
+        FaultsFoundError,
+        BackupRefusedError,
+        demo.NotEmptyError,
+        MigrationError,
+        StorageError,
+        SqlFilesError,
+    ) as error:
         return _fail(arguments, str(error), 1)
     return 0
 
@@ -68,8 +76,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _fail(arguments: list[str], line: str, status: int) -> int:
-    serving = arguments[:1] == ["serve"]
-    print(json.dumps({"level": "error", "message": line}) if serving else f"msgsvc: {line}", file=sys.stderr)
+    if arguments[:1] == ["serve"]:
+        logs.configure("json")
+        logging.getLogger("msgsvc").error(line)
+    else:
+        print(f"msgsvc: {line}", file=sys.stderr)
     return status
 
 
@@ -91,10 +102,9 @@ def _parser() -> _Parser:
         return added
 
     serve = command("serve", _serve, "serve the API until SIGTERM or SIGINT")
-    serve.add_argument("--host", help="the address to listen on")
-    serve.add_argument("--port", help="the port to listen on")
-    serve.add_argument("--threads", help="worker threads")
-    serve.add_argument("--log-format", help="json or text")
+    for setting in fields_of(Settings):
+        if setting.name in ("host", "port", "threads", "log_format"):
+            serve.add_argument(f"--{setting.name.replace('_', '-')}", help=setting.metadata["help"])
     command("demo", _demo, "serve a new database with four people and an example conversation").add_argument("--port")
     command("migrate", _migrate, "bring the database to the present schema")
     command("token", _token, "print a session token for an account").add_argument("name")
@@ -151,6 +161,7 @@ def _serve(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="msgsvc-demo-") as directory:
         options.database = options.database or str(Path(directory, "messages.db"))
+        options.host = "127.0.0.1"
         with _opened(options) as app:
             server = Server.for_app(app)
             print(demo.prepare(app, f"http://127.0.0.1:{server.effective_port}"), flush=True)

@@ -102,10 +102,13 @@ class Connection:
 
     def each(self, name: str, **parameters: object) -> Iterator[Row]:
         """The rows of the named statement, fetched as they are asked for."""
+        self.raw.text_factory = _decode
         try:
             yield from self.raw.execute(self._statements[name], parameters)
         except sqlite3.Error as error:
             raise _storage_error(error) from error
+        finally:
+            self.raw.text_factory = str
 
     def run(self, name: str, **parameters: object) -> int:
         """Runs the named statement; the number of rows it changed."""

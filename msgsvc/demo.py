@@ -15,11 +15,20 @@ CONVERSATION = [
 ]
 
 
+class NotEmptyError(Exception):
+    """The database is somebody's."""
+
+
 def prepare(app: App, url: str) -> str:
-    """Fills an empty database; what to print: the people and a curl line for each of the five calls."""
+    """Fills an empty database; what to print: the people and a curl line for each of the five calls.
+
+    Raises NotEmptyError for a database that has accounts.
+    """
     now = time.time()
     tokens = {}
     with app.services.database.transaction() as transaction:
+        if transaction.one("count_users", role=None) != (0,):
+            raise NotEmptyError("the demo fills only a database that has no accounts")
         by = accounts.Actor("command line", now)
         for username, role in PEOPLE.items():
             accounts.create(transaction, by, username, role, password_hash="")
@@ -34,8 +43,11 @@ def prepare(app: App, url: str) -> str:
     body = '{"recipient": "thea", "content": "I slept eight hours"}'
     return "\n".join(
         [
-            "Four people live in this throwaway database: " + ", ".join(f"{n} ({r})" for n, r in PEOPLE.items()) + ".",
+            "Four people live in this database: " + ", ".join(f"{n} ({r})" for n, r in PEOPLE.items()) + ".",
             "The lines below act as uma. Paste them into another terminal; Ctrl-C ends the demo.",
+            "For the lines of docs/api.md, paste these three variables first:",
+            "",
+            f"URL={url} TOKEN={tokens['uma']} ADMIN_TOKEN={tokens['adam']}",
             "",
             f"curl -i -X POST {uma} -H 'Content-Type: application/json' -d '{body}' {messages}/send",
             f"curl -i {uma} '{messages}/inbox?page=1&limit=20'",

@@ -64,6 +64,8 @@ def backup(path: str, destination: str, progress: Progress = _silent, *, overwri
         own = [Path(path + suffix) for suffix in ("", *_COMPANIONS)]
         if target.resolve() in [file.resolve() for file in own] or (target.exists() and target.samefile(path)):
             raise BackupRefusedError(f"{destination} is the database itself")
+        if not target.parent.is_dir():
+            raise BackupRefusedError(f"{destination} is in no directory that exists")
         if target.exists() and not overwrite:
             raise BackupRefusedError(f"{destination} exists; --overwrite replaces it")
         handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

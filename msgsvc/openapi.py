@@ -24,7 +24,7 @@ Private one-to-one messages. JSON in, JSON out, in UTF-8; times are UTC in whole
 An error is one sentence for people and a `code` for programs. The checks run in this order: path (404) and method
 (405), session (401), role and suspension (403), the request itself (400, 413, 415), what it names (404), what the
 caller may do to it (403), and 422 last. Before any of them the server refuses what is no proper HTTP (400
-`bad_request`, 431 `headers_too_large`, 501 `not_implemented`), and `internal_error` (500) is a fault of ours.
+`bad_request`, 431 `headers_too_large`), and `internal_error` (500) is a fault of ours.
 
 Unknown body fields are refused; unknown query parameters are ignored. A query parameter that is given twice or left
 empty is refused. A body is at most {BODY_LIMIT} bytes long. Every GET answers HEAD as well. Where browser clients of
@@ -67,7 +67,6 @@ ERRORS: dict[str, tuple[int, str]] = {
     "too_many_messages": (429, "At most 60 messages a minute may be sent"),
     "headers_too_large": (431, "The headers are longer than 16384 bytes"),
     "internal_error": (500, "Something went wrong on our side"),
-    "not_implemented": (501, "This Transfer-Encoding is not supported"),
     "storage_busy": (503, "The database is busy; nothing was stored, try again"),
     "storage_full": (503, "The disk is full; nothing was stored"),
     "storage_unavailable": (503, "The database is unavailable; nothing was stored"),
@@ -516,7 +515,6 @@ OPERATIONS = {
         200,
         "Inbox",
         ("page", "inbox_limit", "unread_only"),
-        errors=("invalid_field",),
         revalidates=True,
     ),
     "conversations.unread": Operation("The number of unread messages", 200, "Unread", revalidates=True),
@@ -538,7 +536,6 @@ OPERATIONS = {
         200,
         "Recipients",
         ("q", "list_limit"),
-        errors=("invalid_field",),
     ),
     "blocks.blocks": Operation("Everyone whom the caller has blocked", 200, "Blocks"),
     "blocks.block": Operation(
@@ -558,7 +555,6 @@ OPERATIONS = {
         200,
         "MonitoredConversations",
         ("page", "list_limit", "with_username"),
-        errors=("invalid_field",),
     ),
     "monitoring.conversation": Operation(
         "What at least one of two people still sees; audited with the reason",

@@ -44,7 +44,6 @@ _ERRORS = {
     400: ("bad_request", "The request is not valid HTTP/1.1"),
     413: ("body_too_large", f"The body is longer than {DISCARD_LIMIT} bytes"),
     431: ("headers_too_large", f"The headers are longer than {HEADER_LIMIT} bytes"),
-    501: ("not_implemented", "This Transfer-Encoding is not supported"),
 }
 
 
@@ -74,11 +73,11 @@ class _Parser(HTTPRequestParser):
         hosts = [value for name, value in found if name == b"host"]
         if len(hosts) > 1 or len(found) - len(hosts) > 1:
             raise ParsingError("a header that must be unique is not")
+        if any(name == b"transfer-encoding" and value != b"chunked" for name, value in found):
+            raise ParsingError("a Transfer-Encoding other than chunked")
         super().parse_header(header_plus)
         if self.version == "1.1" and not hosts:
             raise ParsingError("no Host")
-        if any(name == b"transfer-encoding" and value != b"chunked" for name, value in found):
-            raise ParsingError("unclear Transfer-Encoding")
         if self.version != "1.1" and "TRANSFER_ENCODING" in self.headers:
             raise ParsingError("Transfer-Encoding is of HTTP/1.1")
 

@@ -39,9 +39,10 @@ class Client(werkzeug.test.Client):
         self.identity: dict[str, Any] = {}
         super().__init__(self.app, use_cookies=False)
 
-    def as_user(self, username: str, role: str = "user") -> "Client":
-        """A client that calls as this person; the account is created, or given the role, as needed.
+    def as_user(self, username: str, role: str | None = None) -> "Client":
+        """A client that calls as this person.
 
+        A new account gets the role, or ``user``; an existing one keeps its own unless another is given.
         It acts by a session of its own. Where the accounts are the host's, ``msgsvc.remote_user`` understands the
         REMOTE_USER that it sets as well.
         """
@@ -49,8 +50,8 @@ class Client(werkzeug.test.Client):
         with services.database.transaction() as transaction:
             account = transaction.first("select_account", username=username)
             if account is None:
-                transaction.run("insert_user", username=username, role=role)
-            elif account[1] != role:
+                transaction.run("insert_user", username=username, role=role or "user")
+            elif role and account[1] != role:
                 transaction.run("update_role", username=username, role=role)
             token, _ = open_session(transaction, services.settings, username, services.clock())
         client = Client(self.app)

@@ -307,3 +307,11 @@ def test_every_line_that_the_demo_prints_works_when_pasted(tmp_path: Path, send:
     finally:
         demo.kill()
         demo.communicate()
+
+
+def test_the_demo_leaves_a_database_that_has_accounts_alone(tmp_path: Path) -> None:
+    msgsvc("user", "add", "ada", "--role", "admin", cwd=tmp_path)
+    refused = msgsvc("demo", "--port", "0", "--database", "messages.db", cwd=tmp_path)
+    assert (refused.status, refused.output) == (1, "")
+    assert refused.errors == "msgsvc: the demo fills only a database that has no accounts\n"
+    assert msgsvc("user", "list", cwd=tmp_path).output == "ada\tadmin\tactive\n"

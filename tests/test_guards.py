@@ -345,8 +345,6 @@ def test_the_work_of_a_hot_call_does_not_grow_with_the_history(
 
 # README
 
-needs_readme = pytest.mark.skipif(not README.exists(), reason="README.md is not written yet")
-
 
 def commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
@@ -357,7 +355,6 @@ def commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> It
             yield from commands(inner, (*words, name))
 
 
-@needs_readme
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Settings)])
 def test_the_readme_names_every_setting_with_its_default(field: str) -> None:
     rows = [line for line in README.read_text(encoding="utf-8").splitlines() if f"`MSGSVC_{field.upper()}`" in line]
@@ -366,20 +363,17 @@ def test_the_readme_names_every_setting_with_its_default(field: str) -> None:
     assert any(f"| `{default}` |" in row or (not default and "| none |" in row) for row in rows)
 
 
-@needs_readme
 def test_the_readme_names_no_setting_that_does_not_exist() -> None:
     named = set(re.findall(r"MSGSVC_[A-Z_]*[A-Z]", README.read_text(encoding="utf-8")))
     assert named == {f"MSGSVC_{field.name.upper()}" for field in dataclasses.fields(Settings)}
 
 
-@needs_readme
 @pytest.mark.parametrize("route", ROUTES, ids=route_id)
 def test_the_readme_names_every_route(route: Route) -> None:
     text = README.read_text(encoding="utf-8")
     assert re.search(rf"\b{route.method}\b[^\n]*{re.escape(shown_path(route))}(?![\w/<])", text)
 
 
-@needs_readme
 @pytest.mark.parametrize("words", list(commands(cli._parser())), ids=" ".join)
 def test_the_readme_names_every_command(words: tuple[str, ...]) -> None:
     assert re.search(rf"msgsvc {' '.join(words)}\b", README.read_text(encoding="utf-8"))

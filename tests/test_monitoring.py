@@ -149,6 +149,15 @@ def test_account_changes_leave_rows_that_never_hold_a_password(people: People) -
     assert "sentinel" not in str(rows)
 
 
+def test_a_changed_password_of_ones_own_is_recorded(people: People, client: Client) -> None:
+    people["adam"].patch("/api/users/uma", json={"password": "eight888"})
+    uma = client.as_user("uma")
+    body = {"current_password": "eight888", "new_password": "sentinel-3"}
+    assert uma.put("/api/auth/password", json=body).status_code == 204
+    row = audit(people)[0]
+    assert (row["actor"], row["action"], row["subject"], row["reason"]) == ("uma", "password_changed", "uma", None)
+
+
 def test_denied_admin_access_is_recorded_once_a_minute_for_each_call(people: People, clock: Clock) -> None:
     for _ in range(3):
         people["uma"].get(LOOK)

@@ -30,6 +30,7 @@ def inbox(request: Request) -> Response:
             caller=caller,
             limit=limit,
             offset=(page - 1) * limit,
+            preview=PREVIEW_LIMIT + 1,
         )
     answer = {
         "conversations": [

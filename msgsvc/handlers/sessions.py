@@ -3,7 +3,7 @@
 import ipaddress
 
 from msgsvc import fields
-from msgsvc.accounts import Actor, audit
+from msgsvc.accounts import Actor, actor, audit, change_own_password, login_subject
 from msgsvc.database import Connection
 from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response
 from msgsvc.settings import Settings
@@ -22,11 +22,11 @@ def login(request: Request) -> Response:
     username = fields.username("username", body.get("username"))
     password = fields.text("password", body.get("password"), limit=fields.PASSWORD_LIMIT)
     address = f"address:{_client_network(request)}"
-    _count_attempt(request, {address: LOGIN_ATTEMPTS_EACH_ADDRESS, _user(username): LOGIN_ATTEMPTS_EACH_USER})
+    _count_attempt(request, {address: LOGIN_ATTEMPTS_EACH_ADDRESS, login_subject(username): LOGIN_ATTEMPTS_EACH_USER})
     try:
         password_hash = _verify(request, username, password)
     except ApiError:
-        _take_back_attempt(request, address, _user(username))
+        _take_back_attempt(request, address, login_subject(username))
         raise
     if password_hash is None:
         raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
@@ -37,7 +37,7 @@ def login(request: Request) -> Response:
         _, role, suspended = transaction.one("select_account", username=username)
         if suspended:
             raise ApiError(403, "account_suspended", "This account is suspended")
-        transaction.run("delete_login_attempts", subject=_user(username))
+        transaction.run("delete_login_attempts", subject=login_subject(username))
         transaction.run("update_login_attempt_taken_back", subject=address)
         token, expires_at = open_session(transaction, request.services.settings, username, request.now())
     return Response(
@@ -49,10 +49,6 @@ def login(request: Request) -> Response:
             "role": role,
         }
     )
-
-
-def _user(username: str) -> str:
-    return f"user:{username}"
 
 
 def _client_network(request: Request) -> str:
@@ -149,7 +145,7 @@ def change_password(request: Request) -> Response:
     current = fields.text("current_password", body.get("current_password"), limit=fields.PASSWORD_LIMIT)
     new = fields.password("new_password", body.get("new_password"))
     username = request.caller.username
-    _count_attempt(request, {_user(username): LOGIN_ATTEMPTS_EACH_USER})
+    _count_attempt(request, {login_subject(username): LOGIN_ATTEMPTS_EACH_USER})
     current_hash = _verify(request, username, current)
     if current_hash is None:
         raise ApiError(403, "wrong_password", "The current password is wrong")
@@ -158,7 +154,5 @@ def change_password(request: Request) -> Response:
     with request.database.transaction() as transaction:
         if transaction.first("select_password_hash", username=username) != (current_hash,):
             raise ApiError(403, "wrong_password", "The current password is wrong")
-        transaction.run("delete_login_attempts", subject=_user(username))
-        transaction.run("upsert_password", username=username, password_hash=new_hash)
-        transaction.run("delete_sessions_by_username", username=username, kept_id=request.caller.session_id)
+        change_own_password(transaction, actor(request), request.caller.session_id, new_hash)
     return NO_CONTENT

@@ -47,8 +47,6 @@ def change(request: Request, username: str) -> Response:
     actor = accounts.actor(request)
 
     with request.database.transaction() as transaction:
-        if transaction.first("select_account", username=name) is None:
-            raise ApiError(404, "user_not_found", "No such user")
         if role:
             accounts.change_role(transaction, actor, name, role)
         if password_hash:

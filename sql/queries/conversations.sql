@@ -5,8 +5,13 @@ FROM msgsvc_mailboxes
 WHERE owner = :caller;
 
 -- name: select_inbox
--- One row for each conversation that the caller still sees, newest first. One character more than a preview shows.
-SELECT c.partner, coalesce(substr(CAST(m.content AS TEXT), 1, 101), ''), m.sent_at, c.unread_count, m.sender_username = c.partner
+-- One row for each conversation that the caller still sees, newest first.
+SELECT
+    c.partner,
+    coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
+    m.sent_at,
+    c.unread_count,
+    m.sender_username = c.partner
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
 WHERE c.owner = :caller
@@ -15,7 +20,12 @@ LIMIT :limit OFFSET :offset;
 
 -- name: select_unread_inbox
 -- The same, for conversations with unread messages.
-SELECT c.partner, coalesce(substr(CAST(m.content AS TEXT), 1, 101), ''), m.sent_at, c.unread_count, m.sender_username = c.partner
+SELECT
+    c.partner,
+    coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
+    m.sent_at,
+    c.unread_count,
+    m.sender_username = c.partner
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
 WHERE c.owner = :caller AND c.unread_count > 0
