@@ -16,7 +16,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, Task, WSGITask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error, build_http_date
 
 from msgsvc.app import App
@@ -30,7 +30,13 @@ REQUEST_SECONDS = 15.0
 """A request that has not arrived whole after this long is cut off; waitress itself would wait for ever."""
 
 IDLE_SECONDS = 120
-"""A connection is kept this long between requests."""
+"""A connection is kept this long between requests, or while its client does not read what it asked for."""
+
+CROWDED_IDLE_SECONDS = 5
+"""The same when three quarters of the connections are taken."""
+
+UNSENT_BYTES = 64 * 1024
+"""The next request of a connection waits while more than this of its answers is unsent."""
 
 DRAIN_SECONDS = 8.0
 """How long SIGTERM waits for the requests that have begun."""
@@ -48,7 +54,7 @@ _ERRORS = {
 
 
 _DECISIVE = re.compile(
-    rb"^(host|content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?$", flags=re.IGNORECASE | re.MULTILINE
+    rb"^(host|content-length|transfer-encoding)[ \t]*:([^\r\n]*)\r?$", flags=re.IGNORECASE | re.MULTILINE
 )
 
 
@@ -69,7 +75,7 @@ class _Parser(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         """Raises ParsingError."""
-        found = [(name.lower(), value.lower()) for name, value in _DECISIVE.findall(header_plus)]
+        found = [(name.lower(), value.strip(b" \t").lower()) for name, value in _DECISIVE.findall(header_plus)]
         hosts = [value for name, value in found if name == b"host"]
         if len(hosts) > 1 or len(found) - len(hosts) > 1:
             raise ParsingError("a header that must be unique is not")
@@ -148,13 +154,20 @@ class _Channel(HTTPChannel):
         super().__init__(*args, **kwargs)
         self.waiting_since: float | None = time.monotonic()
         self.is_due = False
+        self.is_parked = False
 
     def received(self, data: bytes) -> bool:
-        """Answers what is quick at once, and notes since when a request is incomplete, as a new connection is."""
+        """Answers what is quick and comes alone at once; requests in a row are for the workers, who take turns.
+
+        Notes since when a request is incomplete, as a new connection is.
+        """
         received = super().received(data)
-        while self.is_due:
+        if self.is_due:
             self.is_due = False
-            self.service()
+            if len(self.requests) == 1:
+                self.service()
+            else:
+                self.server.hand_over(self)
         if self.request is None:
             self.waiting_since = None
         elif self.waiting_since is None:
@@ -162,7 +175,10 @@ class _Channel(HTTPChannel):
         return received
 
     def readable(self) -> bool:
-        """Nothing new is read once the server is stopping."""
+        """Nothing new is read once the server is stopping. What waited for the client to read goes on once it has."""
+        if self.is_parked and self.total_outbufs_len < self.adj.send_bytes:
+            self.is_parked = False
+            self.server.hand_over(self)
         return not self.server.stopping and bool(super().readable())
 
     def is_busy(self) -> bool:
@@ -217,17 +233,23 @@ class Server(TcpWSGIServer):
         Handing a call over to another thread, and the fight of both for the interpreter lock, costs more than
         reading a page from the database does.
         """
-        if threading.get_ident() == self._thread and self._is_quick(task.requests[0]):
+        if task.total_outbufs_len >= UNSENT_BYTES:
+            task.is_parked = True
+        elif threading.get_ident() == self._thread and self._is_quick(task.requests[0]):
             task.is_due = True
         else:
-            self.task_dispatcher.add_task(task)
+            self.hand_over(task)
+
+    def hand_over(self, task: Any) -> None:
+        """Lets a worker do it."""
+        self.task_dispatcher.add_task(task)
 
     def _is_quick(self, request: Any) -> bool:
         return not request.error and request.command == "GET" and request.path.startswith(self._quick_paths)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Lets a worker do it."""
-        self.task_dispatcher.add_task(cast("Task", _Later(work)))
+        """Lets a worker do what is no request."""
+        self.hand_over(_Later(work))
 
     def pull_trigger(self) -> None:
         """Wakes the thread that waits on the net, unless it is this one."""
@@ -237,9 +259,13 @@ class Server(TcpWSGIServer):
     def maintenance(self, now: float) -> None:
         """Also cuts off requests that do not arrive, counted by the monotonic clock."""
         super().maintenance(now)  # type: ignore[arg-type]
+        is_crowded = len(self.active_channels) > self.adj.connection_limit * 3 // 4
+        idle_since = now - (CROWDED_IDLE_SECONDS if is_crowded else IDLE_SECONDS)
         overdue = time.monotonic() - REQUEST_SECONDS
         for channel in self.active_channels.values():
-            if channel.waiting_since is not None and channel.waiting_since < overdue:
+            is_overdue = channel.waiting_since is not None and channel.waiting_since < overdue
+            is_idle = channel.is_parked or not channel.is_busy()
+            if is_overdue or (is_idle and channel.last_activity < idle_since):
                 channel.will_close = True
 
     def serve(self) -> None:

@@ -20,7 +20,7 @@ def _setting(default: Any, check: Callable[[Any], Any], help: str, *, secret: bo
 
 def _optional_text(value: Any) -> str:
     if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(f"must be text, not {value!r}")
+        raise ValueError(f"must be text, not {type(value).__name__}")
     return str(value)
 
 

@@ -298,6 +298,50 @@ def test_load_beyond_the_threads_floods_no_log_and_every_line_is_json(served: Se
     assert {"request_id", "method", "route", "status", "milliseconds", "username"} <= new[-1].keys()
 
 
+# ---- requests in a row
+
+
+def test_blanks_in_a_header_cost_no_more_than_their_number() -> None:
+    """The time for eight times as many, against the time for one: about 8, and not 64."""
+
+    def seconds(blanks: int) -> float:
+        head = b"GET / HTTP/1.1\r\nHost: a" + b" " * blanks + b"b\r\n\r\n"
+        started = time.perf_counter()
+        for _ in range(20):
+            server._DECISIVE.findall(head)
+        return time.perf_counter() - started
+
+    assert min(seconds(16_000) for _ in range(5)) < 24 * min(seconds(2_000) for _ in range(5))
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    "first", ["", "GET /api/messages/blocks HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n\r\n"]
+)
+def test_clients_that_ask_for_much_and_read_nothing_take_nothing_from_the_others(
+    database_path: str, first: str
+) -> None:
+    """A page is some 450 KB here, and the first call keeps a worker busy."""
+    tokens = sign_in(database_path, thea="therapist", uma="user")
+    history = "GET /api/messages/conversation/thea HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n\r\n"
+    row = (first + history * 60).format(token=tokens["uma"]).encode()
+    with serving(database_path) as service, ExitStack() as clients:
+        for _ in range(15):
+            body = {"recipient": "uma", "content": "\x01" * 5000}
+            assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 201
+        for _ in range(10):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((ADDRESS, service.port))
+            client.sendall(row)
+        for _ in range(20):
+            body = {"recipient": "uma", "content": "Hello"}
+            assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status in (201, 429)
+            assert service.call("GET", f"{API}/unread", Authorization=tokens["uma"]).status == 200
+        clients.close()
+        assert service.stop() == 0
+
+
 # ---- proxies
 
 
@@ -314,6 +358,8 @@ def login_attempts(database: str) -> set[str]:
         ("192.0.2.1", "203.0.113.7", ADDRESS),
         (ADDRESS, "203.0.113.7", "203.0.113.7"),
         ("*", "203.0.113.7", "203.0.113.7"),
+        ("*", "::ffff:203.0.113.7", "203.0.113.7"),
+        ("*", "2001:db8:1:2:3::4", "2001:db8:1:2::"),
         (ADDRESS, "198.51.100.1, 203.0.113.7", "203.0.113.7"),
         (ADDRESS, None, ADDRESS),
         (ADDRESS, '"unfinished', ADDRESS),

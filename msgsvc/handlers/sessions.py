@@ -23,11 +23,7 @@ def login(request: Request) -> Response:
     password = fields.text("password", body.get("password"), limit=fields.PASSWORD_LIMIT)
     address = f"address:{_client_network(request)}"
     _count_attempt(request, {address: LOGIN_ATTEMPTS_EACH_ADDRESS, login_subject(username): LOGIN_ATTEMPTS_EACH_USER})
-    try:
-        password_hash = _verify(request, username, password)
-    except ApiError:
-        _take_back_attempt(request, address, login_subject(username))
-        raise
+    password_hash = _verify(request, username, password, address, login_subject(username))
     if password_hash is None:
         raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
 
@@ -61,10 +57,11 @@ def _client_network(request: Request) -> str:
     is_trusted = request.services.settings.trusted_proxy in ("*", peer)
     for address in (forwarded, peer) if is_trusted else (peer,):
         try:
-            bits = 64 if ipaddress.ip_address(address).version == 6 else 32
+            ip = ipaddress.ip_address(address)
         except ValueError:
             continue
-        return str(ipaddress.ip_network((address, bits), strict=False).network_address)
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        return str(ipaddress.ip_network((ip, 64 if ip.version == 6 else 32), strict=False).network_address)
     return peer
 
 
@@ -92,17 +89,20 @@ def _count_attempt(request: Request, limits: dict[str, int]) -> None:
         raise ApiError(429, "too_many_attempts", "Too many login attempts; try again later", Retry_After=str(wait))
 
 
-def _take_back_attempt(request: Request, *subjects: str) -> None:
-    with request.database.transaction() as transaction:
-        for subject in subjects:
-            transaction.run("update_login_attempt_taken_back", subject=subject)
+def _verify(request: Request, username: str, password: str, *subjects: str) -> str | None:
+    """The stored hash where the password is right, else None, in the same time for an unknown account.
 
-
-def _verify(request: Request, username: str, password: str) -> str | None:
-    """The stored hash where the password is right, else None, in the same time for an unknown account."""
+    Raises ApiError 503 where nobody can look at the password now; the attempt of the subjects does not count then.
+    """
     row = request.database.first("select_password_hash", username=username)
     password_hash: str | None = row[0] if row else None
-    return password_hash if request.services.passwords.verify(password_hash, password) else None
+    try:
+        return password_hash if request.services.passwords.verify(password_hash, password) else None
+    except ApiError:
+        with request.database.transaction() as transaction:
+            for subject in subjects:
+                transaction.run("update_login_attempt_taken_back", subject=subject)
+        raise
 
 
 def open_session(transaction: Connection, settings: Settings, username: str, now: float) -> tuple[str, int]:
@@ -146,7 +146,7 @@ def change_password(request: Request) -> Response:
     new = fields.password("new_password", body.get("new_password"))
     username = request.caller.username
     _count_attempt(request, {login_subject(username): LOGIN_ATTEMPTS_EACH_USER})
-    current_hash = _verify(request, username, current)
+    current_hash = _verify(request, username, current, login_subject(username))
     if current_hash is None:
         raise ApiError(403, "wrong_password", "The current password is wrong")
     new_hash = request.services.passwords.hash(new)

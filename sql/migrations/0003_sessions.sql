@@ -7,7 +7,7 @@ CREATE TABLE msgsvc_credentials (
 
 -- Times are seconds since the epoch. The token itself is never stored.
 CREATE TABLE msgsvc_sessions (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     token_hash BLOB NOT NULL UNIQUE,
     username TEXT NOT NULL,
     created_at INTEGER NOT NULL,

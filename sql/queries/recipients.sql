@@ -13,6 +13,7 @@ WHERE r.username = :recipient AND r.username = :recipient COLLATE BINARY;
 
 -- name: select_recipient_candidates
 -- The facts for everyone whose name begins with the prefix. Other users are found by a user only by exact name.
+-- Clinicians whom the reply rule would refuse are left out here, where that costs least.
 SELECT
     r.username,
     r.role,
@@ -24,5 +25,15 @@ WHERE r.username >= :prefix
     AND r.username < :prefix || char(1114111)
     AND substr(r.username, 1, length(:prefix)) = :prefix
     AND r.username <> :sender
-    AND (:sender_role <> 'user' OR r.role <> 'user' OR r.username = :prefix)
+    AND (
+        :sender_role <> 'user'
+        OR r.role NOT IN ('user', 'clinician')
+        OR (r.role = 'user' AND r.username = :prefix)
+        OR (
+            r.role = 'clinician'
+            AND EXISTS (
+                SELECT 1 FROM messages AS m WHERE m.sender_username = r.username AND m.recipient_username = :sender
+            )
+        )
+    )
 ORDER BY r.username;
