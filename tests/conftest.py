@@ -1,5 +1,6 @@
 """What the tests share: a client on a real database of its own, a clock to turn, and four people."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ from conformance import description
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
+from msgsvc.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}
@@ -45,6 +47,42 @@ def host(client: Client, database_path: str) -> Iterator[sqlite3.Connection]:
     """The same database as a host's own code writes to it by plain SQL."""
     with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
         yield connection
+
+
+class _Lines(logging.Handler):
+    """Every log line of the suite, as `msgsvc serve` would write it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.text = ""
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text += self.format(record) + "\n"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_private_is_ever_logged() -> Iterator[None]:
+    """No token that a client of the kit acts by, and nothing that a test has called a sentinel."""
+    lines, tokens = _Lines(), set()
+    as_user = Client.as_user
+
+    def remembered(client: Client, *args: Any, **kwargs: Any) -> Client:
+        acting = as_user(client, *args, **kwargs)
+        tokens.add(acting.identity["HTTP_AUTHORIZATION"].removeprefix("Bearer "))
+        return acting
+
+    log = logging.getLogger("msgsvc")
+    level = log.level
+    log.addHandler(lines)
+    log.setLevel(logging.DEBUG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "as_user", remembered)
+        yield
+    log.removeHandler(lines)
+    log.setLevel(level)
+    assert "sentinel" not in lines.text
+    assert not [token for token in tokens if token in lines.text]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -315,3 +315,20 @@ def test_the_demo_leaves_a_database_that_has_accounts_alone(tmp_path: Path) -> N
     assert (refused.status, refused.output) == (1, "")
     assert refused.errors == "msgsvc: the demo fills only a database that has no accounts\n"
     assert msgsvc("user", "list", cwd=tmp_path).output == "ada\tadmin\tactive\n"
+
+
+def test_explain_names_the_rule_that_decides(tmp_path: Path) -> None:
+    for name, role in (("uma", "user"), ("clara", "clinician"), ("ada", "admin")):
+        msgsvc("user", "add", name, "--role", role, cwd=tmp_path)
+    pairs = (("clara", "uma"), ("uma", "clara"))
+    said = {pair: msgsvc("explain", *pair, cwd=tmp_path).output.strip() for pair in pairs}
+    assert said == {
+        ("clara", "uma"): "yes: role matrix: clinician may write to user",
+        ("uma", "clara"): "no: reply rule: the clinician has never written to the user",
+    }
+    assert msgsvc("user", "suspend", "uma", cwd=tmp_path).status == 0
+    assert "no: suspension: the recipient" in msgsvc("explain", "clara", "uma", cwd=tmp_path).output
+    assert msgsvc("user", "reinstate", "uma", cwd=tmp_path).status == 0
+    assert msgsvc("explain", "clara", "uma", cwd=tmp_path).output.startswith("yes")
+    unknown = msgsvc("explain", "clara", "nobody", cwd=tmp_path)
+    assert (unknown.status, unknown.errors) == (1, "msgsvc: no such user: nobody\n")

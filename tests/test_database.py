@@ -526,3 +526,25 @@ def test_bad_repeated_and_stray_statements_are_refused_by_name(
 ) -> None:
     with pytest.raises(SqlFilesError, match=word):
         load(sql_files(tmp_path, **texts))
+
+
+def test_the_log_stays_bounded_while_somebody_is_always_reading(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own checkpoints hardly ever find a moment without a reader to begin the log anew."""
+    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 256 * 1024)
+    over = threading.Event()
+
+    def keep_reading() -> None:
+        while not over.is_set():
+            notes(database)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(keep_reading)
+        longest = 0
+        for number in range(300):
+            write(database, f"{number} " + "x" * 4000)
+            longest = max(longest, Path(f"{database.path}-wal").stat().st_size)
+        over.set()
+    assert longest < 1024 * 1024

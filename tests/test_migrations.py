@@ -481,7 +481,7 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(
             "INSERT INTO messages (sender_username, recipient_username, content, is_read) VALUES (?, ?, 'Hello', ?)",
-            ((*(("thea", "uma") if n % 2 else ("uma", "ugo")), n % 3 == 0) for n in range(50_000)),
+            ((*(("thea", "uma") if n % 2 else ("uma", "ugo")), n % 3 == 0) for n in range(200_000)),
         )
     return Path(path).read_bytes()
 

@@ -1,0 +1,78 @@
+"""Log lines: what they hold, and what they never do."""
+
+import json
+import logging
+
+import pytest
+import werkzeug.test
+from support import API, refusal
+
+from msgsvc.logs import JsonFormatter, TextFormatter
+from msgsvc.testing import Client
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    return [json.loads(JsonFormatter().format(record)) for record in caplog.records if record.name == "msgsvc"]
+
+
+def test_a_request_line_says_who_asked_for_what_and_how_it_ended(
+    people: dict[str, Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "msgsvc"):
+        people["uma"].get(f"{API}/conversation/thea", headers={"X-Request-ID": "r-1"})
+    (line,) = logged(caplog)
+    assert line.pop("time")
+    assert line.pop("milliseconds") >= 0
+    assert line == {
+        "level": "info",
+        "message": "request",
+        "request_id": "r-1",
+        "method": "GET",
+        "route": f"{API}/conversation/<username>",
+        "status": 200,
+        "username": "uma",
+    }
+
+
+def test_the_text_form_holds_the_same_for_people() -> None:
+    record = logging.makeLogRecord(
+        {"levelname": "INFO", "msg": "request", "fields": {"status": 200, "username": "uma"}}
+    )
+    assert TextFormatter().format(record).endswith(" info: request status=200 username=uma")
+
+
+def test_no_text_password_or_token_gets_into_a_line(
+    people: dict[str, Client], client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither from what is accepted nor from what is refused; the whole suite's log is searched for them too."""
+    uma = people["uma"]
+    with caplog.at_level(logging.DEBUG, "msgsvc"):
+        message = {"recipient": "thea", "content": "sentinel-content", "subject": "sentinel-subject"}
+        assert uma.post(f"{API}/send", json=message).status_code == 201
+        assert refusal(uma.post(f"{API}/send", json={**message, "recipient": "sentinel-recipient"}))[0] == 404
+        assert refusal(uma.post(f"{API}/send", json={**message, "sentinel-field": 1}))[0] == 400
+        assert refusal(uma.post(f"{API}/send", data=b"sentinel {"))[0] == 415
+        assert uma.get(f"{API}/conversation/thea").status_code == 200
+        assert refusal(client.get(f"{API}/inbox", headers={"Authorization": "Bearer sentinel-token"}))[0] == 401
+        assert refusal(client.get("/sentinel-path?token=sentinel-token"))[0] == 404
+        login = {"username": "uma", "password": "sentinel-password"}
+        assert refusal(client.post("/api/auth/login", json=login))[0] == 401
+        change = {"current_password": "sentinel-password", "new_password": "sentinel-password-2"}
+        assert refusal(uma.put("/api/auth/password", json=change))[0] == 403
+        assert people["adam"].patch("/api/users/uma", json={"password": "sentinel-password"}).status_code == 200
+    assert len(logged(caplog)) == 10
+    assert "sentinel" not in caplog.text
+
+
+def test_a_fault_of_ours_is_told_by_its_place_and_not_by_its_text(
+    people: dict[str, Client], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("sentinel-content")
+
+    monkeypatch.setattr("msgsvc.handlers.conversations.entity_tag", broken)
+    unjudged = werkzeug.test.Client(people["uma"].app)
+    answer = unjudged.get(f"{API}/unread", environ_base=people["uma"].identity)
+    assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
+    assert "sentinel" not in answer.text + caplog.text
+    assert "ValueError < " in caplog.text
