@@ -242,3 +242,13 @@ def test_the_first_command_of_the_readme_ends_with_the_demo_serving(tmp_path: Pa
         finally:
             demo.terminate()
     assert demo.returncode == 0
+
+
+def test_the_readme_s_way_to_a_database_that_stays_is_run(tmp_path: Path) -> None:
+    (commands,) = [block.text for block in blocks(README) if "user add" in block.text]
+    add, serve = commands.replace(".venv/bin/", "").splitlines()
+    password = run(tmp_path, "sh", "-c", add).strip()
+    assert serve == "msgsvc serve --database messages.db"
+    with serving(str(tmp_path / "messages.db")) as service:
+        login = service.call("POST", "/api/auth/login", {"username": "ada", "password": password})
+    assert (login.status, login.json["role"]) == (200, "admin")
