@@ -278,11 +278,13 @@ class _Writer:
             log.warning("the write-ahead log was not brought into the database: %s", error)
 
     def pause(self) -> bool:
-        """Waits for the transaction that runs, if any, closes the connection, and lets nobody write until resume().
+        """Commits what has been done, closes the connection, and lets nobody write until resume().
 
         False where that transaction does not end; nothing is closed or held up then.
         """
         paused = self._turn.acquire(timeout=PAUSE_SECONDS)
+        if paused and self._batch and self._connection:
+            self._end_batch(self._batch, self._connection.raw)
         if paused and self._connection:
             self._connection.close()
             self._connection = None

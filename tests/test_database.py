@@ -548,3 +548,15 @@ def test_the_log_stays_bounded_while_somebody_is_always_reading(
             longest = max(longest, Path(f"{database.path}-wal").stat().st_size)
         over.set()
     assert longest < 1024 * 1024
+
+
+def test_a_pause_between_two_writers_of_a_batch_loses_neither(database: Database) -> None:
+    """A fork or the end may take the turn while one has written and the other is still queued."""
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, database, str(number)) for number in range(400)]
+        while not all(writer.done() for writer in writers):
+            assert database.pause()
+            database.resume()
+        for writer in writers:
+            writer.result()
+    assert len(notes(database)) == 400
