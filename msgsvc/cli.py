@@ -28,6 +28,9 @@ from msgsvc.roles import ROLES, SendingFacts, decide_sending
 from msgsvc.server import Server
 from msgsvc.settings import Settings, SettingsError
 
+SERVE_OPTIONS = ("host", "port", "threads", "log_format")
+"""The settings that are options of serve as well."""
+
 
 class FaultsFoundError(Exception):
     """The database has faults."""
@@ -103,7 +106,7 @@ def _parser() -> _Parser:
 
     serve = command("serve", _serve, "serve the API until SIGTERM or SIGINT")
     for setting in fields_of(Settings):
-        if setting.name in ("host", "port", "threads", "log_format"):
+        if setting.name in SERVE_OPTIONS:
             serve.add_argument(f"--{setting.name.replace('_', '-')}", help=setting.metadata["help"])
     command("demo", _demo, "serve a new database with four people and an example conversation").add_argument("--port")
     command("migrate", _migrate, "bring the database to the present schema")
@@ -135,7 +138,7 @@ def _parser() -> _Parser:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    given = {name: getattr(options, name, None) for name in ("database", "host", "port", "threads", "log_format")}
+    given = {name: getattr(options, name, None) for name in ("database", *SERVE_OPTIONS)}
     return Settings.from_environ(os.environ, **given)
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -100,8 +100,8 @@ class Connection:
         (row,) = self.execute(self._statements[name], parameters)
         return row
 
-    def each(self, name: str, **parameters: object) -> Iterator[Row]:
-        """The rows of the named statement, fetched as they are asked for."""
+    def each(self, name: str, **parameters: object) -> Generator[Row, None, None]:
+        """The rows of the named statement, fetched as they are asked for; to be closed where not all of them are."""
         self.raw.text_factory = _decode
         try:
             yield from self.raw.execute(self._statements[name], parameters)

@@ -24,6 +24,9 @@ Authenticate = Callable[["WSGIEnvironment"], str | None]
 
 log = logging.getLogger("msgsvc")
 
+LATER = "msgsvc.later"
+"""Where the environ of a server that has a thread for it holds a function to do what an answer need not wait for."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -147,7 +150,7 @@ def _session_caller(request: Request) -> Caller | None:
         return None
     username, role, suspended, session_id, created_at, last_used_at = row
     if now - last_used_at >= settings.session_idle_seconds / 30:
-        later = request.environ.get("msgsvc.later", _at_once)
+        later = request.environ.get(LATER, _at_once)
         later(partial(_touch_session, request, session_id, int(now)))
     return Caller(username, role, suspended, session_id, created_at + settings.session_max_seconds)
 

@@ -22,7 +22,7 @@ from waitress.utilities import BadRequest, Error, build_http_date
 from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
 from msgsvc.json_http import ApiError, encode_json
-from msgsvc.middleware import new_request_id, standard_headers
+from msgsvc.middleware import LATER, new_request_id, standard_headers
 
 log = logging.getLogger("msgsvc")
 
@@ -92,7 +92,7 @@ class _Task(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         """Offers to do on another thread what an answer need not wait for."""
         environ: dict[str, Any] = super().get_environment()
-        environ["msgsvc.later"] = cast("Server", self.channel.server).later
+        environ[LATER] = cast("Server", self.channel.server).later
         return environ
 
     def build_response_header(self) -> bytes:

@@ -1,5 +1,6 @@
 """Recipients: the people the caller may write to."""
 
+from contextlib import closing
 from itertools import islice
 
 from msgsvc import fields
@@ -14,10 +15,12 @@ def recipients(request: Request) -> Response:
     limit = fields.limit(query, highest=100, default=20)
     caller = request.caller
 
-    with request.database.read() as snapshot:
-        candidates = snapshot.each(
-            "select_recipient_candidates", sender=caller.username, sender_role=caller.role, prefix=prefix
-        )
+    with (
+        request.database.read() as snapshot,
+        closing(
+            snapshot.each("select_recipient_candidates", sender=caller.username, sender_role=caller.role, prefix=prefix)
+        ) as candidates,
+    ):
         writable = (
             {"username": username, "role": role}
             for username, role, suspended, blocked, wrote_before in candidates
