@@ -246,7 +246,7 @@ def test_clients_that_trickle_are_cut_off_and_take_nothing_from_the_others(servi
         clients = connected(stack, service, 150, begun)
         started = time.monotonic()
         assert service.call("GET", "/healthz").status == 200
-        while time.monotonic() < started + DEADLINE - 0.5:
+        while time.monotonic() < started + DEADLINE / 2:
             for client in clients:
                 client.sendall(b"0" if begun and begun != HEALTH else b"X" if begun else b"")
             time.sleep(0.25)
