@@ -6,6 +6,7 @@ WHERE owner = :caller;
 
 -- name: select_inbox
 -- One row for each conversation that the caller still sees, newest first.
+-- Pages that are skipped cost a step in the index for each row, and no look at its message.
 SELECT
     c.partner,
     coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
@@ -15,8 +16,15 @@ SELECT
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
 WHERE c.owner = :caller
+    AND c.last_message_id <= (
+        SELECT last_message_id
+        FROM msgsvc_conversations
+        WHERE owner = :caller
+        ORDER BY last_message_id DESC
+        LIMIT 1 OFFSET :offset
+    )
 ORDER BY c.last_message_id DESC
-LIMIT :limit OFFSET :offset;
+LIMIT :limit;
 
 -- name: select_unread_inbox
 -- The same, for conversations with unread messages.
@@ -28,9 +36,17 @@ SELECT
     m.sender_username = c.partner
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
-WHERE c.owner = :caller AND c.unread_count > 0
+WHERE c.owner = :caller
+    AND c.unread_count > 0
+    AND c.last_message_id <= (
+        SELECT last_message_id
+        FROM msgsvc_conversations
+        WHERE owner = :caller AND unread_count > 0
+        ORDER BY last_message_id DESC
+        LIMIT 1 OFFSET :offset
+    )
 ORDER BY c.last_message_id DESC
-LIMIT :limit OFFSET :offset;
+LIMIT :limit;
 
 -- name: select_messages_up_to
 -- What the caller still sees of the conversation, newest first.
