@@ -11,7 +11,7 @@ from msgsvc import cors
 from msgsvc.accounts import create_first_admin
 from msgsvc.database import Database
 from msgsvc.json_http import ApiError, Request, Response, Services
-from msgsvc.middleware import Authenticate, authorize, wsgi_boundary
+from msgsvc.middleware import Authenticate, authorize, boundary
 from msgsvc.migrations import migrate
 from msgsvc.openapi import document
 from msgsvc.queries import load, sql_directory
@@ -30,10 +30,12 @@ class App:
         self.services = services
         self._authenticate = authenticate
         self._urls = url_map(table).bind("msgsvc.invalid")
-        self._wsgi = wsgi_boundary(self._dispatch, services)
+        self.begin = boundary(self._dispatch, services)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return self._wsgi(environ, start_response)
+        status, headers, body = self.begin(environ)()
+        start_response(status, headers)
+        return [body] if body else []
 
     def _dispatch(self, request: Request) -> Response:
         try:

@@ -167,12 +167,18 @@ def split_script(script: str) -> Iterator[str]:
             statement = ""
 
 
-class _Batch:
-    """The writers whose work one commit holds."""
+class Commit:
+    """One commit, and whether what it holds has been stored."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
         self.error: StorageError | None = StorageError("storage_unavailable", "the transaction was rolled back")
+
+    def wait(self) -> None:
+        """Returns once all is stored for good. Raises StorageError where nothing is."""
+        self.ended.wait()
+        if self.error:
+            raise self.error
 
 
 class _Writer:
@@ -188,23 +194,25 @@ class _Writer:
         self._turn = threading.Lock()
         self._queue_lock = threading.Lock()
         self._queued = 0
-        self._batch: _Batch | None = None
+        self._together_since: float | None = None
+        self._commit: Commit | None = None
         self._refused_at = float("-inf")
         self._failure: StorageError | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """See Database.transaction."""
-        queued_at = time.monotonic()
+    def transaction(self, commits: list[Commit]) -> Iterator[Connection]:
+        """See Database.transaction_in."""
+        queued_at = self._together_since or time.monotonic()
         with self._queue_lock:
             self._queued += 1
         with self._turn:
             with self._queue_lock:
                 self._queued -= 1
-            batch, connection = self._join_batch(queued_at)
+            commit, connection = self._join_commit(queued_at)
             raw = connection.raw
             try:
                 raw.execute("SAVEPOINT request")
+                commits.append(commit)
                 try:
                     yield connection
                 except BaseException:
@@ -217,18 +225,31 @@ class _Writer:
                 failure = _storage_error(error)
                 self._failure = failure
                 if not raw.in_transaction:
-                    batch.error = failure
+                    commit.error = failure
                 raise failure from error
             finally:
                 if self._queued == 0 or not raw.in_transaction:
-                    self._end_batch(batch, raw)
-        batch.ended.wait()
-        if batch.error:
-            raise batch.error
+                    self._end_commit(commit, raw)
 
-    def _join_batch(self, queued_at: float) -> tuple[_Batch, Connection]:
-        if self._batch and self._connection:
-            return self._batch, self._connection
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """See Database.together."""
+        with self._queue_lock:
+            self._queued += 1
+        self._together_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._together_since = None
+            with self._turn:
+                with self._queue_lock:
+                    self._queued -= 1
+                if self._commit and self._connection and self._queued == 0:
+                    self._end_commit(self._commit, self._connection.raw)
+
+    def _join_commit(self, queued_at: float) -> tuple[Commit, Connection]:
+        if self._commit and self._connection:
+            return self._commit, self._connection
         if self._refused_at > queued_at:
             raise StorageError("storage_busy", "the writer ahead waited for the lock in vain")
         if self._failure and "readonly" in str(self._failure):
@@ -247,25 +268,25 @@ class _Writer:
             raise self._failure from error
         self._refused_at = float("-inf")
         self._connection = connection
-        self._batch = _Batch()
-        return self._batch, connection
+        self._commit = Commit()
+        return self._commit, connection
 
-    def _end_batch(self, batch: _Batch, raw: sqlite3.Connection) -> None:
-        """Commits what the batch did; where that fails all of it fails."""
+    def _end_commit(self, commit: Commit, raw: sqlite3.Connection) -> None:
+        """Where the commit fails, all that it would have held fails."""
         try:
             if raw.in_transaction:
                 raw.execute("COMMIT")
-                batch.error = None
+                commit.error = None
         except sqlite3.Error as error:
-            self._failure = batch.error = _storage_error(error)
+            self._failure = commit.error = _storage_error(error)
             with suppress(sqlite3.Error):
                 raw.execute("ROLLBACK")
         finally:
             if raw.in_transaction or (self._failure and self._failure.code == "storage_unavailable"):
                 raw.close()
                 self._connection = None
-            self._batch = None
-            batch.ended.set()
+            self._commit = None
+            commit.ended.set()
         if self._connection:
             self._bound_log(raw)
 
@@ -283,8 +304,8 @@ class _Writer:
         False where that transaction does not end; nothing is closed or held up then.
         """
         paused = self._turn.acquire(timeout=PAUSE_SECONDS)
-        if paused and self._batch and self._connection:
-            self._end_batch(self._batch, self._connection.raw)
+        if paused and self._commit and self._connection:
+            self._end_commit(self._commit, self._connection.raw)
         if paused and self._connection:
             self._connection.close()
             self._connection = None
@@ -324,24 +345,15 @@ class Database:
 
         Raises StorageError when the database fails.
         """
-        with self._reader() as connection:
+        idle_readers = self._idle_readers
+        connection = self._reader(idle_readers)
+        try:
             connection.execute("BEGIN")
             try:
                 yield connection
             finally:
                 if connection.raw.in_transaction:
                     connection.execute("COMMIT")
-
-    @contextmanager
-    def _reader(self) -> Iterator[Connection]:
-        idle_readers = self._idle_readers
-        try:
-            connection = idle_readers.pop()
-        except IndexError:
-            connection = self._open()
-            connection.execute("PRAGMA query_only = ON")
-        try:
-            yield connection
         except StorageError:
             connection.close()
             raise
@@ -350,25 +362,55 @@ class Database:
             raise
         self._give_back(idle_readers, connection)
 
+    def first(self, name: str, **parameters: object) -> Row | None:
+        """The first row of one statement, which needs no snapshot to agree with itself. Raises StorageError."""
+        idle_readers = self._idle_readers
+        connection = self._reader(idle_readers)
+        try:
+            row = connection.first(name, **parameters)
+        except StorageError:
+            connection.close()
+            raise
+        self._give_back(idle_readers, connection)
+        return row
+
+    def _reader(self, idle_readers: deque[Connection]) -> Connection:
+        try:
+            return idle_readers.pop()
+        except IndexError:
+            connection = self._open()
+            connection.execute("PRAGMA query_only = ON")
+            return connection
+
     def _give_back(self, idle_readers: deque[Connection], connection: Connection) -> None:
         if self._closed:
             connection.close()
         else:
             idle_readers.append(connection)
 
-    def first(self, name: str, **parameters: object) -> Row | None:
-        """The first row of one statement, which needs no snapshot to agree with itself. Raises StorageError."""
-        with self._reader() as connection:
-            return connection.first(name, **parameters)
-
-    def transaction(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
         """The writing connection, for work that is stored as a whole when the block ends, or not at all.
 
-        Writers take turns, each in a savepoint of its own. Whoever finds nobody queued behind it commits for all
-        who worked since the last commit, and no block ends before the commit that holds its work.
-        Raises StorageError when the database fails, also when that commit does.
+        Raises StorageError when the database fails.
         """
-        return self._writer.transaction()
+        commits: list[Commit] = []
+        with self._writer.transaction(commits) as connection:
+            yield connection
+        for commit in commits:
+            commit.wait()
+
+    def transaction_in(self, commits: list[Commit]) -> AbstractContextManager[Connection]:
+        """The same, but what the block did is stored only after the waiting for the commit that is added to commits.
+
+        Writers take turns, each in a savepoint of its own. Whoever finds nobody queued behind it commits for all
+        who worked since the last commit.
+        """
+        return self._writer.transaction(commits)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Writers within the block, which must not wait for their commits in it, share the one at its end."""
+        return self._writer.together()
 
     def probe(self) -> None:
         """Reads the database afresh, past every cache, and the head of the file past the write-ahead log as well.

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ from werkzeug.wsgi import get_input_stream
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from msgsvc.database import Database
+    from msgsvc.database import Commit, Connection, Database
     from msgsvc.settings import Settings
     from msgsvc.tokens import PasswordHasher
 
@@ -22,6 +23,17 @@ BODY_LIMIT = 64 * 1024
 """Bytes of a request body. 5,000 characters written as surrogate escapes take 60,000 of them."""
 
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+class Encoded(str):
+    """JSON already, to be sent as it is."""
+
+    __slots__ = ()
+
+
+def encoded_list(name: str, items: Iterable[str], others: Mapping[str, object]) -> Encoded:
+    """An object of a list whose items are JSON already, and of others."""
+    return Encoded(f'{{"{name}":[{",".join(items)}],{encode_json(others)[1:]}')
 
 
 class ApiError(Exception):
@@ -45,6 +57,9 @@ class Response:
     value: object = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def payload(self) -> bytes:
+        return (self.value if isinstance(self.value, Encoded) else encode_json(self.value)).encode()
 
 
 NO_CONTENT = Response(status=204)
@@ -74,7 +89,7 @@ class Services:
 class Request:
     """One request: its environ, read strictly, and the services it may use."""
 
-    __slots__ = ("caller", "database", "environ", "id", "route", "services")
+    __slots__ = ("caller", "commits", "database", "environ", "id", "route", "services")
 
     caller: Caller
 
@@ -84,6 +99,11 @@ class Request:
         self.database = services.database
         self.id = request_id
         self.route = ""
+        self.commits: list[Commit] = []
+
+    def transaction(self) -> AbstractContextManager["Connection"]:
+        """As Database.transaction, but it is the answer that waits until the work is stored, not the block."""
+        return self.database.transaction_in(self.commits)
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -136,7 +156,7 @@ class Request:
         if media_type.lower() != "application/json":
             raise ApiError(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json")
         try:
-            value = json.loads(raw.decode(), object_pairs_hook=_unique_fields, parse_constant=_refuse_constant)
+            value = _decode_json(raw.decode())
         except (ValueError, RecursionError):
             sentence = "The body is not valid JSON in UTF-8, or gives a field twice"
             raise ApiError(400, "invalid_json", sentence) from None
@@ -158,6 +178,9 @@ def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_decode_json = json.JSONDecoder(object_pairs_hook=_unique_fields, parse_constant=_refuse_constant).decode
 
 
 def entity_tag(*parts: object) -> str:

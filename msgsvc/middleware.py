@@ -5,7 +5,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 from msgsvc import cors, fields
 from msgsvc.accounts import actor, audit_denial
 from msgsvc.database import StorageError
-from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token, encode_json
+from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token
 from msgsvc.routes import Route, Who
 from msgsvc.tokens import session_limits, token_hash
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 Authenticate = Callable[["WSGIEnvironment"], str | None]
+Answer = Callable[[], tuple[str, list[tuple[str, str]], bytes]]
+"""Gives status line, headers and body."""
 
 log = logging.getLogger("msgsvc")
 
@@ -37,29 +39,41 @@ STORAGE_SENTENCES = {
 }
 
 
-def wsgi_boundary(
-    handle: Callable[[Request], Response], services: Services
-) -> Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]:
-    """A WSGI application of a function from request to response: every outcome leaves as JSON with a request id."""
+def boundary(handle: Callable[[Request], Response], services: Services) -> Callable[["WSGIEnvironment"], Answer]:
+    """A function from request to response as one from environ to what the server is to send, in two halves.
 
-    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    The first does what the request asks for. The second, which it returns, waits until that is stored for good and
+    gives the answer: whatever the outcome, JSON with a request id.
+    """
+
+    def begin(environ: "WSGIEnvironment") -> Answer:
         started = time.perf_counter()
         request = Request(environ, services, _request_id(environ))
         response = _outcome(handle, request)
-        payload = b"" if response.value is None else encode_json(response.value).encode()
-        headers = [
-            *standard_headers(request.id),
-            *cors.response_headers(environ, services.settings.cors_origins),
-            *response.headers.items(),
-        ]
-        if response.value is not None:
-            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
-        if log.isEnabledFor(logging.INFO):
-            _log_request(request, response.status, started)
-        start_response(_STATUS_LINES[response.status], headers)
-        return [payload] if environ["REQUEST_METHOD"] != "HEAD" else []
 
-    return application
+        def answer() -> tuple[str, list[tuple[str, str]], bytes]:
+            stored = _outcome(partial(_await_commits, response), request) if request.commits else response
+            payload = b"" if stored.value is None else stored.payload()
+            headers = [
+                *standard_headers(request.id),
+                *cors.response_headers(environ, services.settings.cors_origins),
+                *stored.headers.items(),
+            ]
+            if stored.value is not None:
+                headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
+            if log.isEnabledFor(logging.INFO):
+                _log_request(request, stored.status, started)
+            return _STATUS_LINES[stored.status], headers, payload if environ["REQUEST_METHOD"] != "HEAD" else b""
+
+        return answer
+
+    return begin
+
+
+def _await_commits(response: Response, request: Request) -> Response:
+    for commit in request.commits:
+        commit.wait()
+    return response
 
 
 def new_request_id() -> str:
@@ -134,7 +148,7 @@ def authorize(request: Request, route: Route, authenticate: Authenticate | None)
     if caller.suspended:
         raise ApiError(403, "account_suspended", "This account is suspended")
     if route.who is Who.ADMIN and caller.role != "admin":
-        with request.database.transaction() as transaction:
+        with request.transaction() as transaction:
             audit_denial(transaction, actor(request), route.path)
         raise ApiError(403, "admin_only", "Only admins may do this")
 

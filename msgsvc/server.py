@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, cast
 
@@ -21,8 +22,8 @@ from waitress.utilities import BadRequest, Error, build_http_date
 
 from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
-from msgsvc.json_http import ApiError, encode_json
-from msgsvc.middleware import LATER, new_request_id, standard_headers
+from msgsvc.json_http import ApiError
+from msgsvc.middleware import LATER, Answer, new_request_id, standard_headers
 
 log = logging.getLogger("msgsvc")
 
@@ -37,6 +38,11 @@ CROWDED_IDLE_SECONDS = 5
 
 UNSENT_BYTES = 64 * 1024
 """The next request of a connection waits while more than this of its answers is unsent."""
+
+TOGETHER = 64
+"""So many writing calls at most share a commit, so that none waits long for the others."""
+
+WRITING = ("POST", "PUT", "PATCH", "DELETE")
 
 DRAIN_SECONDS = 8.0
 """How long SIGTERM waits for the requests that have begun."""
@@ -60,6 +66,9 @@ _DECISIVE = re.compile(
 
 class _Parser(HTTPRequestParser):
     """Refuses requests whose end two parties could see at different places."""
+
+    answer: Answer | None = None
+    """Of a request that has begun."""
 
     def received(self, data: bytes) -> int:
         """As waitress's, but what its parser stumbles over is a bad request."""
@@ -89,6 +98,19 @@ class _Parser(HTTPRequestParser):
 
 
 class _Task(WSGITask):
+    def execute(self) -> None:
+        """Head and body leave in one piece, and without what a server must do for an application it does not know."""
+        request = cast("_Parser", self.request)
+        answer = request.answer or self.begin()
+        self.status, self.response_headers, body = answer()
+        self.complete = True
+        self.channel.write_soon(self.build_response_header() + body)
+        self.wrote_header = True
+
+    def begin(self) -> Answer:
+        """The first half of execute()."""
+        return cast("Server", self.channel.server).app.begin(self.get_environment())
+
     def get_environment(self) -> dict[str, Any]:
         """Offers to do on another thread what an answer need not wait for."""
         environ: dict[str, Any] = super().get_environment()
@@ -109,22 +131,13 @@ class _Task(WSGITask):
             [f"HTTP/1.1 {self.status}", *lines, f"Date: {build_http_date(self.start_time)}", "\r\n"]
         ).encode("latin-1")
 
-    def write(self, data: bytes) -> None:
-        """Head and body leave in one piece, where waitress sends two."""
-        if data and self.has_body and not self.wrote_header and self.content_length == len(data):
-            self.channel.write_soon(self.build_response_header() + data)
-            self.wrote_header = True
-            self.content_bytes_written = len(data)
-        else:
-            super().write(data)
-
 
 class _ErrorTask(ErrorTask):
     def execute(self) -> None:
         """What waitress refuses by itself is answered in the service's own form."""
         error = cast("Error", cast("HTTPRequestParser", self.request).error)
         code, sentence = _ERRORS.get(error.code, ("internal_error", "Something went wrong on our side"))
-        body = encode_json(ApiError(error.code, code, sentence).response().value).encode()
+        body = ApiError(error.code, code, sentence).response().payload()
         self.status = f"{error.code} {error.reason}"
         self.content_length = len(body)
         request_id = new_request_id()
@@ -174,6 +187,12 @@ class _Channel(HTTPChannel):
             self.waiting_since = time.monotonic()
         return received
 
+    def begin(self) -> None:
+        """Does what the request asks for; service() will answer it."""
+        request = cast("Any", self.requests[0])
+        if self.connected:
+            request.answer = _Task(self, request).begin()
+
     def readable(self) -> bool:
         """Nothing new is read once the server is stopping. What waited for the client to read goes on once it has."""
         if self.is_parked and self.total_outbufs_len < self.adj.send_bytes:
@@ -210,10 +229,15 @@ class Server(TcpWSGIServer):
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )
+        self.app = app
         self.stopping = False
         self._thread = threading.get_ident()
-        self._quick_paths = tuple(f"{settings.prefix}/{call}" for call in ("inbox", "unread", "conversation/"))
+        self._prefix = f"{settings.prefix}/"
+        self._quick_paths = tuple(self._prefix + call for call in ("inbox", "unread", "conversation/"))
         self._sockets: Any = {}
+        self._arrived: list[_Channel] = []
+        self._writes: SimpleQueue[list[_Channel]] = SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         super().__init__(app, map=self._sockets, adj=adjustments)
 
     @classmethod
@@ -228,15 +252,20 @@ class Server(TcpWSGIServer):
             raise OSError(error.errno, error.strerror, address) from error
 
     def add_task(self, task: Any) -> None:
-        """Reading calls are answered by the thread that read them from the net; all others by the workers.
+        """Reading calls are answered by the thread that read them from the net, writing calls by one that does all
+        that have arrived and commits once; all others by the workers.
 
         Handing a call over to another thread, and the fight of both for the interpreter lock, costs more than
-        reading a page from the database does.
+        reading a page from the database does, or storing a message.
         """
+        request = task.requests[0]
+        is_fresh = threading.get_ident() == self._thread and not request.error
         if task.total_outbufs_len >= UNSENT_BYTES:
             task.is_parked = True
-        elif threading.get_ident() == self._thread and self._is_quick(task.requests[0]):
+        elif is_fresh and request.command == "GET" and request.path.startswith(self._quick_paths):
             task.is_due = True
+        elif is_fresh and request.command in WRITING and request.path.startswith(self._prefix):
+            self._arrived.append(task)
         else:
             self.hand_over(task)
 
@@ -244,16 +273,25 @@ class Server(TcpWSGIServer):
         """Lets a worker do it."""
         self.task_dispatcher.add_task(task)
 
-    def _is_quick(self, request: Any) -> bool:
-        return not request.error and request.command == "GET" and request.path.startswith(self._quick_paths)
+    def _write(self) -> None:
+        while True:
+            channels = self._writes.get()
+            while len(channels) < TOGETHER and not self._writes.empty():
+                channels += self._writes.get()
+            with self.app.services.database.together():
+                for channel in channels:
+                    channel.begin()
+            for channel in channels:
+                channel.service()
+            super().pull_trigger()
 
     def later(self, work: Callable[[], None]) -> None:
         """Lets a worker do what is no request."""
         self.hand_over(_Later(work))
 
     def pull_trigger(self) -> None:
-        """Wakes the thread that waits on the net, unless it is this one."""
-        if threading.get_ident() != self._thread:
+        """Wakes the thread that waits on the net, unless it is this one; the writer does so once for all it did."""
+        if threading.get_ident() not in (self._thread, self._writer.ident):
             super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
@@ -274,6 +312,7 @@ class Server(TcpWSGIServer):
         signal.signal(signal.SIGINT, self._stop)
         log.info("listening on http://%s:%s", self.effective_host, self.effective_port)
         log_sqlite_version()
+        self._writer.start()
         while not self.stopping:
             self._turn()
         wasyncore.dispatcher.close(self)
@@ -286,6 +325,9 @@ class Server(TcpWSGIServer):
 
     def _turn(self) -> None:
         wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
+        if self._arrived:
+            self._writes.put(self._arrived)
+            self._arrived = []
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from msgsvc import Settings, create_app
-from msgsvc.database import Connection, Database, StorageError
+from msgsvc.database import Commit, Connection, Database, StorageError
 from msgsvc.queries import SqlFilesError, load
 
 SCHEMA = """
@@ -176,6 +176,65 @@ def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(dat
         if any(raised[1:]):
             return
     pytest.fail("the commit that failed never held the work of others")
+
+
+def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(database: Database) -> None:
+    commits: list[Commit] = []
+    with database.together():
+        for text in ("first", "second", "third"):
+            with database.transaction_in(commits) as transaction:
+                transaction.run("insert_note", text=text)
+        assert notes(database) == set()
+    assert notes(database) == {"first", "second", "third"}
+    assert len(set(commits)) == 1
+    commits[0].wait()
+
+
+def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(database: Database) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with database.together():
+            begun, commits = threading.Event(), list[Commit]()
+
+            def write_meanwhile() -> None:
+                with database.transaction_in(commits) as transaction:
+                    transaction.run("insert_note", text="meanwhile")
+                begun.set()
+                commits[0].wait()
+
+            waiting = pool.submit(write_meanwhile)
+            assert begun.wait(10)
+            assert not waiting.done()
+            assert notes(database) == set()
+        waiting.result(10)
+    assert notes(database) == {"meanwhile"}
+
+
+def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: Database) -> None:
+    commits: list[Commit] = []
+    with database.together():
+        for name, text in (("insert_note", "sound"), ("insert_orphan", "orphan")):
+            with database.transaction_in(commits) as transaction:
+                transaction.run(name, text=text)
+    for commit in commits:
+        with pytest.raises(StorageError):
+            commit.wait()
+    assert notes(database) == set()
+    write(database, "after")
+    assert notes(database) == {"after"}
+
+
+def test_of_those_who_write_together_only_the_first_waits_for_a_lock_in_vain(database: Database) -> None:
+    write(database, "before")
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
+        other_program.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        with database.together():
+            for text in "abcdefghijklmnopqrst":
+                with pytest.raises(StorageError), database.transaction_in([]) as transaction:
+                    transaction.run("insert_note", text=text)
+        assert time.monotonic() - begun < 5
+        other_program.execute("ROLLBACK")
+    assert notes(database) == {"before"}
 
 
 def test_a_full_disk_is_said_so_stores_nothing_and_passes(database: Database) -> None:

@@ -102,6 +102,30 @@ def test_a_full_disk_refuses_what_is_written_and_passes_without_a_restart(disk: 
 
 
 @pytest.mark.fault
+def test_on_a_full_disk_the_calls_that_share_a_commit_get_the_answer_that_is_their_own(disk: Disk) -> None:
+    tokens = sign_in(disk.database, thea="therapist", uma="user")
+    bodies = {201: {"recipient": "uma", "content": LONG}, 400: {"recipient": "uma", "content": ""}}
+
+    def status(expected: int) -> tuple[int, int]:
+        answer = service.call("POST", f"{API}/send", bodies[expected], Authorization=tokens["thea"])
+        return expected, answer.status
+
+    with serving(disk.database) as service:
+        assert status(201) == (201, 201)
+        disk.fill()
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(status, [201, 400] * 200))
+        assert set(answers) >= {(201, 503), (400, 400)}
+        assert set(answers) <= {(201, 201), (201, 503), (400, 400)}
+        disk.mount("remount,size=16m")
+        assert status(201) == (201, 201)
+    with closing(sqlite3.connect(disk.database)) as connection:
+        stored = connection.execute("SELECT count(*) FROM messages").fetchone()
+    assert stored == (answers.count((201, 201)) + 2,)
+    assert faults(disk.database) == []
+
+
+@pytest.mark.fault
 def test_a_backup_onto_a_full_disk_leaves_nothing_there(disk: Disk, client: Client, database_path: str) -> None:
     disk.fill()
     before = sorted(disk.directory.iterdir())
@@ -226,6 +250,36 @@ def test_writers_who_wait_for_another_programs_lock_leave_threads_to_the_readers
         begun = time.monotonic()
         assert service.call("GET", f"{API}/inbox", Authorization=tokens["uma"]).status == 200
         assert time.monotonic() - begun < 5
+
+
+def begin_the_log_anew(path: str) -> None:
+    with closing(sqlite3.connect(path)) as other_program:
+        assert other_program.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+
+
+def commits_in_the_log(path: str) -> int:
+    """How many frames of the write-ahead log end a commit (sqlite.org/fileformat2.html, "WAL Frame Header")."""
+    log = Path(f"{path}-wal").read_bytes()
+    frame_bytes = 24 + int.from_bytes(log[8:12], "big")
+    return sum(log[start + 4 : start + 8] != bytes(4) for start in range(32, len(log), frame_bytes))
+
+
+def test_calls_that_arrive_while_another_is_stored_share_a_commit(database_path: str) -> None:
+    tokens = sign_in(database_path, thea="therapist", uma="user")
+    body = json.dumps({"recipient": "uma", "content": "Hello"})
+    headers = {"Authorization": tokens["thea"], "Content-Type": "application/json"}
+    with serving(database_path) as service:
+        for _ in range(50):
+            with ExitStack() as stack:
+                begin_the_log_anew(database_path)
+                connections = [stack.enter_context(closing(service.connection())) for _ in range(16)]
+                with foreign_lock(database_path):
+                    for connection in connections:
+                        connection.request("POST", f"{API}/send", body, headers)
+                assert {connection.getresponse().status for connection in connections} <= {201, 503}
+            if commits_in_the_log(database_path) < len(connections) / 2:
+                return
+    pytest.fail("sixteen calls at once never shared a commit")
 
 
 def without_the_rights_of_root() -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def block(request: Request, username: str) -> Response:
     blocked = _other(request, username)
     caller = request.caller
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         account = transaction.first("select_account", username=blocked)
         if account is None:
             raise ApiError(404, "user_not_found", "No such user")
@@ -34,7 +34,7 @@ def unblock(request: Request, username: str) -> Response:
     request.body()
     blocked = _other(request, username)
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         lifted = transaction.run("delete_block", caller=request.caller.username, username=blocked)
         if not lifted and transaction.first("select_account", username=blocked) is None:
             raise ApiError(404, "user_not_found", "No such user")

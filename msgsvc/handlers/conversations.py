@@ -2,12 +2,11 @@
 
 from msgsvc import fields
 from msgsvc.database import Connection
-from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response, entity_tag, matches
+from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response, encoded_list, entity_tag, matches
 from msgsvc.roles import SendingFacts, decide_sending
-from msgsvc.shapes import message
-from msgsvc.times import rfc3339, stored
+from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, message
+from msgsvc.times import stored
 
-PREVIEW_LIMIT = 100
 _NO_MAILBOX = (0, 0, 0, 0)
 
 
@@ -32,27 +31,13 @@ def inbox(request: Request) -> Response:
             offset=(page - 1) * limit,
             preview=PREVIEW_LIMIT + 1,
         )
-    answer = {
-        "conversations": [
-            {
-                "with_user": partner,
-                "last_message": _preview(content),
-                "last_message_time": rfc3339(sent_at),
-                "unread_count": unread_count,
-                "is_latest_from_them": is_from_partner == 1,
-            }
-            for partner, content, sent_at, unread_count, is_from_partner in rows
-        ],
+    others = {
         "total_unread": total_unread,
         "page": page,
         "page_size": limit,
         "total_conversations": unread_conversations if unread_only else conversations,
     }
-    return Response(answer, headers={"ETag": tag})
-
-
-def _preview(content: str) -> str:
-    return content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
+    return Response(encoded_list("conversations", map(inbox_row, rows), others), headers={"ETag": tag})
 
 
 def unread(request: Request) -> Response:
@@ -84,13 +69,12 @@ def conversation(request: Request, username: str) -> Response:
         else:
             rows = snapshot.all("select_messages_up_to", caller=caller, partner=partner, up_to=up_to, limit=limit + 1)
     oldest_first = rows[:limit] if "after" in query else rows[:limit][::-1]
-    answer = {
-        "messages": [message(row) for row in oldest_first],
+    others = {
         "participant_count": 2,
         "has_more": len(rows) > limit,
         "can_reply": decide_sending(facts).allowed,
     }
-    return Response(answer)
+    return Response(encoded_list("messages", map(message, oldest_first), others))
 
 
 def mark_conversation_read(request: Request, username: str) -> Response:
@@ -101,7 +85,7 @@ def mark_conversation_read(request: Request, username: str) -> Response:
     caller = request.caller.username
     now = stored(request.now())
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         _sending_facts(transaction, caller, partner)
         marked = transaction.run("update_conversation_read", caller=caller, partner=partner, up_to=up_to, now=now)
     return Response({"with_user": partner, "marked": marked})
@@ -114,7 +98,7 @@ def hide_conversation(request: Request, username: str) -> Response:
     caller = request.caller.username
     now = stored(request.now())
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         _sending_facts(transaction, caller, partner)
         transaction.run("update_sent_hidden", caller=caller, partner=partner, now=now)
         transaction.run("update_received_hidden", caller=caller, partner=partner, now=now)

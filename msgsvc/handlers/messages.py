@@ -29,7 +29,7 @@ def send(request: Request) -> Response:
     now = request.now()
     sent_at = stored(now)
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         expired_at = int(now) - IDEMPOTENCY_SECONDS
         first = key and transaction.first("select_idempotency_key", sender=sender, key=key, expired_at=expired_at)
         if first and hmac.compare_digest(first[0], digest):
@@ -85,7 +85,7 @@ def mark_read(request: Request, message_id: int) -> Response:
     caller = request.caller.username
     now = stored(request.now())
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         updated = transaction.first("update_message_read", id=message_id, caller=caller, now=now)
         is_recipient, read_at = (True, updated[0]) if updated else _standing(transaction, message_id, caller)
         if not is_recipient:
@@ -99,7 +99,7 @@ def delete(request: Request, message_id: int) -> Response:
     caller = request.caller.username
     now = stored(request.now())
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         if not transaction.run("update_message_hidden", id=message_id, caller=caller, now=now):
             _standing(transaction, message_id, caller)
     return NO_CONTENT

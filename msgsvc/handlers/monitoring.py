@@ -2,7 +2,7 @@
 
 from msgsvc import fields
 from msgsvc.accounts import actor, audit
-from msgsvc.json_http import ApiError, Request, Response
+from msgsvc.json_http import ApiError, Request, Response, encoded_list
 from msgsvc.shapes import message
 from msgsvc.times import rfc3339
 
@@ -14,7 +14,7 @@ def conversations(request: Request) -> Response:
     limit = fields.limit(query, highest=100, default=20)
     username = fields.username("username", query["username"], "invalid_parameter") if "username" in query else None
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         rows = transaction.all(
             "select_all_conversations_by_username" if username else "select_all_conversations",
             limit=limit + 1,
@@ -44,17 +44,13 @@ def conversation(request: Request, a: str, b: str) -> Response:
     if a == b:
         raise ApiError(400, "self_conversation", "There is no conversation of one person")
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         if any(transaction.first("select_account", username=name) is None for name in participants):
             raise ApiError(404, "user_not_found", "No such user")
         rows = transaction.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
         audit(transaction, actor(request), "conversation_viewed", " and ".join(participants), reason)
-    answer = {
-        "messages": [message(row) for row in reversed(rows[:limit])],
-        "participants": participants,
-        "has_more": len(rows) > limit,
-    }
-    return Response(answer)
+    others = {"participants": participants, "has_more": len(rows) > limit}
+    return Response(encoded_list("messages", map(message, reversed(rows[:limit])), others))
 
 
 def audit_rows(request: Request) -> Response:

@@ -27,7 +27,7 @@ def login(request: Request) -> Response:
     if password_hash is None:
         raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         if transaction.first("select_password_hash", username=username) != (password_hash,):
             raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
         _, role, suspended = transaction.one("select_account", username=username)
@@ -73,7 +73,7 @@ def _count_attempt(request: Request, limits: dict[str, int]) -> None:
     now = int(request.now())
     window_since = now - LOGIN_WINDOW_SECONDS
     closed_at = None
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         transaction.run("delete_ended_login_windows", window_since=window_since)
         for subject, limit in limits.items():
             counted = transaction.first(
@@ -99,7 +99,7 @@ def _verify(request: Request, username: str, password: str, *subjects: str) -> s
     try:
         return password_hash if request.services.passwords.verify(password_hash, password) else None
     except ApiError:
-        with request.database.transaction() as transaction:
+        with request.transaction() as transaction:
             for subject in subjects:
                 transaction.run("update_login_attempt_taken_back", subject=subject)
         raise
@@ -126,7 +126,7 @@ def session(request: Request) -> Response:
 def logout(request: Request) -> Response:
     """POST /api/auth/logout: ends this session."""
     request.body()
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         transaction.run("delete_session", id=request.caller.session_id)
     return NO_CONTENT
 
@@ -134,7 +134,7 @@ def logout(request: Request) -> Response:
 def logout_all(request: Request) -> Response:
     """POST /api/auth/logout-all: ends every session of the account."""
     request.body()
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         transaction.run("delete_sessions_by_username", username=request.caller.username, kept_id=None)
     return NO_CONTENT
 
@@ -151,7 +151,7 @@ def change_password(request: Request) -> Response:
         raise ApiError(403, "wrong_password", "The current password is wrong")
     new_hash = request.services.passwords.hash(new)
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         if transaction.first("select_password_hash", username=username) != (current_hash,):
             raise ApiError(403, "wrong_password", "The current password is wrong")
         change_own_password(transaction, actor(request), request.caller.session_id, new_hash)

@@ -28,7 +28,7 @@ def create(request: Request) -> Response:
     password = fields.password("password", body.get("password"))
     password_hash = request.services.passwords.hash(password)
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         accounts.create(transaction, accounts.actor(request), username, role, password_hash)
         account = transaction.one("select_account", username=username)
     return Response(_user(account), 201)
@@ -46,7 +46,7 @@ def change(request: Request, username: str) -> Response:
     password_hash = request.services.passwords.hash(password) if password else None
     actor = accounts.actor(request)
 
-    with request.database.transaction() as transaction:
+    with request.transaction() as transaction:
         if role:
             accounts.change_role(transaction, actor, name, role)
         if password_hash:
