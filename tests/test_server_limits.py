@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import signal
 import socket
 import sqlite3
@@ -278,6 +279,24 @@ def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Ser
     # Each thread may have opened the database meanwhile.
     assert until(lambda: resources(service)[0] <= descriptors + 40)
     assert resources(service)[1] <= memory + 50
+
+
+@pytest.mark.fault
+def test_idle_connections_are_cut_soon_only_where_nearly_all_are_taken(database_path: str) -> None:
+    crowded = "msgsvc.server.CONNECTION_LIMIT = 40; msgsvc.server.CROWDED_IDLE_SECONDS = 1"
+    with serving(database_path, prepare=crowded) as service, ExitStack() as stack:
+        service.call("GET", "/healthz")
+        descriptors, _ = resources(service)
+        few = connected(stack, service, 20, HEALTH + b"\r\n")
+        for client in few:
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        assert select.select(few, [], [], 3)[0] == []
+        many = connected(stack, service, 15, HEALTH + b"\r\n")
+        for client in many:
+            assert received(client).startswith(b"HTTP/1.1 200")
+        for client in few:
+            assert received(client) == b""
+        assert until(lambda: resources(service)[0] <= descriptors + 2)
 
 
 @pytest.mark.fault
