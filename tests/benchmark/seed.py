@@ -21,6 +21,8 @@ ACTIVE = 200
 """So many people write half of what does not concern the hub. They and the hub have sessions."""
 
 IDS_WANTED = 200_000
+"""People read and delete what is recent: the newest messages, so many at most."""
+
 FIRST_SENT_AT = 1_700_000_000
 
 INSERT_USER = "INSERT INTO users (username, role) VALUES (?, ?)"
@@ -42,7 +44,7 @@ class Seed:
     active: list[str]
     migration_seconds: float
     unread: list[tuple[int, str]]
-    """Ids in random order, each with the recipient, who has a session and still sees the message."""
+    """Ids of recent messages in random order, each with the recipient, who has a session and still sees it."""
     read: list[tuple[int, str]]
 
 
@@ -107,10 +109,10 @@ def _pair(chance: random.Random, partners: list[str], people: list[str]) -> tupl
 def _ids_by_read(
     path: Path, messages: int, recipients: set[str], chance: random.Random
 ) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    sql = "SELECT id, recipient_username, is_read FROM messages WHERE id % ? = 0"
+    sql = "SELECT id, recipient_username, is_read FROM messages WHERE id > ?"
     ids: tuple[list[tuple[int, str]], list[tuple[int, str]]] = ([], [])
     with closing(sqlite3.connect(path)) as connection:
-        for message_id, recipient, is_read in connection.execute(sql, (max(1, messages // IDS_WANTED),)):
+        for message_id, recipient, is_read in connection.execute(sql, (messages - IDS_WANTED,)):
             if recipient in recipients:
                 ids[is_read].append((message_id, recipient))
     for part in ids:
