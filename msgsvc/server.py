@@ -24,6 +24,7 @@ from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
 from msgsvc.json_http import ApiError
 from msgsvc.middleware import LATER, Answer, new_request_id, standard_headers
+from msgsvc.routes import ACCOUNT_ROUTES
 
 log = logging.getLogger("msgsvc")
 
@@ -41,6 +42,9 @@ UNSENT_BYTES = 64 * 1024
 
 TOGETHER = 64
 """So many writing calls at most share a commit, so that none waits long for the others."""
+
+ANSWERING_SECONDS = 0.02
+"""For so long at a time the thread that waits on the net answers calls by itself; what is left is for the workers."""
 
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -168,6 +172,7 @@ class _Channel(HTTPChannel):
         self.waiting_since: float | None = time.monotonic()
         self.is_due = False
         self.is_parked = False
+        self.is_continue_due = False
 
     def received(self, data: bytes) -> bool:
         """Answers what is quick and comes alone at once; requests in a row are for the workers, who take turns.
@@ -193,12 +198,28 @@ class _Channel(HTTPChannel):
         if self.connected:
             request.answer = _Task(self, request).begin()
 
+    def send_continue(self) -> None:
+        """Leaves it to the thread that waits on the net, which writes to the socket without a lock.
+
+        waitress lets whoever answered the request before do it, and that thread does not survive a closed socket.
+        """
+        if self.server.is_own_thread():
+            super().send_continue()
+        else:
+            self.is_continue_due = True
+
     def readable(self) -> bool:
         """Nothing new is read once the server is stopping. What waited for the client to read goes on once it has."""
+        if self.is_continue_due:
+            self.is_continue_due = False
+            try:
+                super().send_continue()
+            except OSError:
+                self.will_close = True
         if self.is_parked and self.total_outbufs_len < self.adj.send_bytes:
             self.is_parked = False
             self.server.hand_over(self)
-        return not self.server.stopping and bool(super().readable())
+        return not self.server.stopping and self.connected and bool(super().readable())
 
     def is_busy(self) -> bool:
         """Whether a request has begun whose answer has not left yet."""
@@ -235,8 +256,10 @@ class Server(TcpWSGIServer):
         self._prefix = f"{settings.prefix}/"
         self._quick_paths = tuple(self._prefix + call for call in ("inbox", "unread", "conversation/"))
         self._sockets: Any = {}
+        self._account_paths = tuple(route.path.partition("<")[0] for route in ACCOUNT_ROUTES)
+        self._answering_since: float | None = None
         self._arrived: list[_Channel] = []
-        self._writes: SimpleQueue[list[_Channel]] = SimpleQueue()
+        self._writes: SimpleQueue[_Channel] = SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         super().__init__(app, map=self._sockets, adj=adjustments)
 
@@ -259,15 +282,30 @@ class Server(TcpWSGIServer):
         reading a page from the database does, or storing a message.
         """
         request = task.requests[0]
-        is_fresh = threading.get_ident() == self._thread and not request.error
+        is_fresh = self.is_own_thread() and not request.error
         if task.total_outbufs_len >= UNSENT_BYTES:
             task.is_parked = True
         elif is_fresh and request.command == "GET" and request.path.startswith(self._quick_paths):
-            task.is_due = True
-        elif is_fresh and request.command in WRITING and request.path.startswith(self._prefix):
+            task.is_due = self._has_time()
+            if not task.is_due:
+                self.hand_over(task)
+        elif is_fresh and request.command in WRITING and self._is_writing_path(request.path):
             self._arrived.append(task)
         else:
             self.hand_over(task)
+
+    def is_own_thread(self) -> bool:
+        """Whether the thread that waits on the net asks."""
+        return threading.get_ident() == self._thread
+
+    def _has_time(self) -> bool:
+        now = time.monotonic()
+        if self._answering_since is None:
+            self._answering_since = now
+        return now - self._answering_since < ANSWERING_SECONDS
+
+    def _is_writing_path(self, path: str) -> bool:
+        return path.startswith(self._prefix) and not path.startswith(self._account_paths)
 
     def hand_over(self, task: Any) -> None:
         """Lets a worker do it."""
@@ -275,14 +313,14 @@ class Server(TcpWSGIServer):
 
     def _write(self) -> None:
         while True:
-            channels = self._writes.get()
+            channels = [self._writes.get()]
             while len(channels) < TOGETHER and not self._writes.empty():
-                channels += self._writes.get()
+                channels.append(self._writes.get())
             with self.app.services.database.together():
                 for channel in channels:
-                    channel.begin()
+                    _keep_going(channel, channel.begin)
             for channel in channels:
-                channel.service()
+                _keep_going(channel, channel.service)
             super().pull_trigger()
 
     def later(self, work: Callable[[], None]) -> None:
@@ -291,7 +329,7 @@ class Server(TcpWSGIServer):
 
     def pull_trigger(self) -> None:
         """Wakes the thread that waits on the net, unless it is this one; the writer does so once for all it did."""
-        if threading.get_ident() not in (self._thread, self._writer.ident):
+        if not self.is_own_thread() and threading.get_ident() != self._writer.ident:
             super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
@@ -325,13 +363,23 @@ class Server(TcpWSGIServer):
 
     def _turn(self) -> None:
         wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
-        if self._arrived:
-            self._writes.put(self._arrived)
-            self._arrived = []
+        self._answering_since = None
+        for channel in self._arrived:
+            self._writes.put(channel)
+        self._arrived.clear()
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         super().pull_trigger()
+
+
+def _keep_going(channel: _Channel, work: Callable[[], None]) -> None:
+    """As waitress's workers do: what nobody foresaw ends a connection, not the thread."""
+    try:
+        work()
+    except Exception as error:
+        log.error("a connection was given up: %s", type(error).__name__)
+        channel.will_close = True
 
 
 def _connection_limit() -> int:

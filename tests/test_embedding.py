@@ -190,6 +190,27 @@ def test_an_embedded_application_serves_no_account_paths(embed: Callable[..., An
             assert call(path, method, json={}).status_code == 404
 
 
+def test_names_that_a_host_keeps_as_numbers_are_shown_as_text(tmp_path: Path) -> None:
+    """STRING, which is no type of SQLite's, makes a number of 1001 (sqlite.org/datatype3.html)."""
+    path = str(tmp_path / "numbers.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE users (username STRING PRIMARY KEY, role TEXT);
+            CREATE TABLE messages (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, sender_username STRING, recipient_username STRING, content TEXT
+            );
+            INSERT INTO users VALUES ('1001', 'therapist'), ('uma', 'user');
+            INSERT INTO messages (sender_username, recipient_username, content) VALUES ('1001', 'uma', 'Hello');
+            """
+        )
+    with closing(create_app(Settings(database=path), authenticate=remote_user)) as app:
+        client, uma = Client(app), {"REMOTE_USER": "uma"}
+        (conversation,) = client.get("/api/messages/inbox", environ_base=uma).json["conversations"]
+        (message,) = client.get("/api/messages/conversation/1001", environ_base=uma).json["messages"]
+    assert (conversation["with_user"], message["sender"]) == ("1001", "1001")
+
+
 def test_session_tokens_of_msgsvc_open_nothing_in_a_host(embed: Callable[..., Any], host_path: str) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "msgsvc", "token", "thea", "--database", host_path], capture_output=True, check=True

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import sqlite3
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -201,6 +202,42 @@ def test_a_body_that_a_client_asks_leave_for_is_refused_before_it_is_sent(servic
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
+def until_it_says(client: socket.socket, words: bytes) -> bytes:
+    said = b""
+    while words not in said:
+        received = client.recv(65536)
+        assert received, said
+        said += received
+    return said
+
+
+@pytest.mark.fault
+def test_a_call_behind_another_is_asked_for_its_body_once(served: Served) -> None:
+    service, tokens = served
+    body = b'{"recipient": "uma", "content": "x"}'
+    head = f"POST {API}/send HTTP/1.1\r\nHost: a\r\nAuthorization: {tokens['thea']}\r\n".encode()
+    head += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    expecting = head + b"Expect: 100-continue\r\n\r\n"
+
+    def exchange(_: int) -> None:
+        with socket.create_connection((ADDRESS, service.port), timeout=20) as client:
+            client.sendall(head + b"\r\n" + body + expecting)
+            said = until_it_says(client, b"100 Continue\r\n\r\n")
+            client.sendall(body)
+            client.shutdown(socket.SHUT_WR)
+            said += received(client)
+        assert re.findall(rb"HTTP/1\.1 (\d+)", said) == [b"201", b"100", b"201"]
+
+    def give_up(_: int) -> None:
+        with socket.create_connection((ADDRESS, service.port), timeout=20) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(head + b"\r\n" + body + expecting)
+
+    with ThreadPoolExecutor(32) as pool:
+        for made in (exchange, give_up, exchange):
+            list(pool.map(made, range(300)))
+
+
 # ---- slow and many clients
 
 
@@ -279,6 +316,24 @@ def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Ser
     # Each thread may have opened the database meanwhile.
     assert until(lambda: resources(service)[0] <= descriptors + 40)
     assert resources(service)[1] <= memory + 50
+
+
+def test_reading_calls_that_would_hold_up_the_others_are_answered_by_workers(database_path: str) -> None:
+    tokens = sign_in(database_path, uma="user")
+    with serving(database_path, prepare="msgsvc.server.ANSWERING_SECONDS = 0") as service:
+        with ThreadPoolExecutor(16) as pool:
+            answers = pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=tokens["uma"]), range(100))
+            assert {answer.status for answer in answers} == {200}
+        assert service.stop() == 0
+
+
+@pytest.mark.fault
+def test_wherever_the_calls_are_mounted_logins_at_once_stay_bounded(database_path: str) -> None:
+    sign_in(database_path, uma="user")
+    login = {"username": "uma", "password": "wrong"}
+    with serving(database_path, prefix="/api") as service, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: service.call("POST", "/api/auth/login", login), range(16)))
+    assert {(answer.status, answer.json["code"]) for answer in answers} >= {(503, "too_many_logins")}
 
 
 @pytest.mark.fault

@@ -282,6 +282,21 @@ def test_calls_that_arrive_while_another_is_stored_share_a_commit(database_path:
     pytest.fail("sixteen calls at once never shared a commit")
 
 
+def test_no_commit_holds_more_calls_than_the_limit(database_path: str) -> None:
+    tokens = sign_in(database_path, thea="therapist", uma="user")
+    body = {"recipient": "uma", "content": "Hello"}
+    with serving(database_path, prepare="msgsvc.server.TOGETHER = 4") as service:
+        begin_the_log_anew(database_path)
+        with ThreadPoolExecutor(16) as pool:
+            with foreign_lock(database_path):
+                calls = [
+                    pool.submit(service.call, "POST", f"{API}/send", body, Authorization=tokens["thea"])
+                    for _ in range(16)
+                ]
+            stored = [call.result().status for call in calls].count(201)
+        assert commits_in_the_log(database_path) >= stored / 4
+
+
 def without_the_rights_of_root() -> tuple[str, ...]:
     """The start of a command that heeds the modes of files; whoever is not root does so anyway."""
     if os.geteuid() != 0:

@@ -8,7 +8,7 @@ WHERE owner = :caller;
 -- One row for each conversation that the caller still sees, newest first.
 -- Pages that are skipped cost a step in the index for each row, and no look at its message.
 SELECT
-    c.partner,
+    CAST(c.partner AS TEXT),
     coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
     m.sent_at,
     c.unread_count,
@@ -29,7 +29,7 @@ LIMIT :limit;
 -- name: select_unread_inbox
 -- The same, for conversations with unread messages.
 SELECT
-    c.partner,
+    CAST(c.partner AS TEXT),
     coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
     m.sent_at,
     c.unread_count,
@@ -50,7 +50,7 @@ LIMIT :limit;
 
 -- name: select_messages_up_to
 -- What the caller still sees of the conversation, newest first.
-SELECT id, sender, recipient, subject, content, is_read, read_at, sent_at
+SELECT id, CAST(sender AS TEXT), CAST(recipient AS TEXT), subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
 WHERE owner = :caller AND partner = :partner AND id <= :up_to
 ORDER BY id DESC
@@ -58,7 +58,7 @@ LIMIT :limit;
 
 -- name: select_messages_after
 -- The same, oldest first.
-SELECT id, sender, recipient, subject, content, is_read, read_at, sent_at
+SELECT id, CAST(sender AS TEXT), CAST(recipient AS TEXT), subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
 WHERE owner = :caller AND partner = :partner AND id > :after
 ORDER BY id

@@ -43,11 +43,11 @@ LIMIT :limit OFFSET :offset;
 
 -- name: select_monitored_messages
 -- What at least one side still sees, once, newest first.
-SELECT id, sender, recipient, subject, content, is_read, read_at, sent_at
+SELECT id, CAST(sender AS TEXT), CAST(recipient AS TEXT), subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
 WHERE owner = :a AND partner = :b AND id <= :up_to
 UNION ALL
-SELECT id, sender, recipient, subject, content, is_read, read_at, sent_at
+SELECT id, CAST(sender AS TEXT), CAST(recipient AS TEXT), subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages AS of_the_other
 WHERE owner = :b
     AND partner = :a
