@@ -1,5 +1,6 @@
 """The JSON of what lists are made of, written from the rows in one step: a page of dicts costs twice as much."""
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from json.encoder import encode_basestring as string
 
@@ -9,14 +10,16 @@ from msgsvc.times import rfc3339
 PREVIEW_LIMIT = 100
 
 
-def message(row: Row) -> str:
-    """A message, from the eight columns of the history statements."""
-    message_id, sender, recipient, subject, content, is_read, read_at, sent_at = row
-    return (
-        f'{{"id":{message_id},"sender":{string(sender)},"recipient":{string(recipient)},"content":{string(content)},'
-        f'"subject":{"null" if subject is None else string(subject)},"is_read":{"true" if is_read else "false"},'
-        f'"read_at":{_time(read_at)},"sent_at":{_time(sent_at)}}}'
-    )
+def messages(rows: Iterable[Row], owner: str, partner: str) -> Iterator[str]:
+    """Messages between two people, from the seven columns of the history statements; the second: did owner send it."""
+    owner, partner = string(owner), string(partner)
+    directions = (f'"sender":{partner},"recipient":{owner}', f'"sender":{owner},"recipient":{partner}')
+    for message_id, is_from_owner, subject, content, is_read, read_at, sent_at in rows:
+        yield (
+            f'{{"id":{message_id},{directions[is_from_owner]},"content":{string(content)},'
+            f'"subject":{"null" if subject is None else string(subject)},"is_read":{"true" if is_read else "false"},'
+            f'"read_at":{_time(read_at)},"sent_at":{_time(sent_at)}}}'
+        )
 
 
 def inbox_row(row: Row) -> str:

@@ -298,6 +298,36 @@ def test_a_column_that_folds_case_is_still_compared_exactly(tmp_path: Path) -> N
     app.close()
 
 
+def test_messages_whose_column_folds_case_are_still_those_of_the_exact_names(tmp_path: Path) -> None:
+    path = str(tmp_path / "folding.db")
+    rows(path, "CREATE TABLE users (username TEXT PRIMARY KEY, role TEXT NOT NULL)")
+    rows(
+        path,
+        "INSERT INTO users VALUES ('uma', 'user'), ('thea', 'therapist'), ('Thea', 'therapist'), ('adam', 'admin')",
+    )
+    columns = "sender_username TEXT COLLATE NOCASE, recipient_username TEXT COLLATE NOCASE, content TEXT"
+    rows(path, f"CREATE TABLE messages (id INTEGER PRIMARY KEY, {columns})")
+    app = create_app(Settings(database=path), authenticate=remote_user)
+    sent = [("uma", "thea"), ("thea", "uma"), ("Thea", "uma"), ("uma", "Thea")]
+    for number, pair in enumerate(sent):
+        sql = f"INSERT INTO messages (sender_username, recipient_username, content) VALUES (?, ?, '{number}')"
+        rows(path, sql, *pair)
+
+    def seen(caller: str, call: str) -> list[tuple[str, str, str]]:
+        messages = as_remote_user(app, caller)(f"/api/messages/{call}").json["messages"]
+        return [(m["content"], m["sender"], m["recipient"]) for m in messages]
+
+    of_thea = [("0", "uma", "thea"), ("1", "thea", "uma")]
+    of_the_other = [("2", "Thea", "uma"), ("3", "uma", "Thea")]
+    for thea, messages in (("thea", of_thea), ("Thea", of_the_other)):
+        assert seen("uma", f"conversation/{thea}") == messages
+        assert seen("uma", f"conversation/{thea}?after=0") == messages
+        assert seen(thea, "conversation/uma") == messages
+        for pair in (f"{thea}/uma", f"uma/{thea}"):
+            assert seen("adam", f"admin/conversation/{pair}?reason=law") == messages
+    app.close()
+
+
 # Where it is mounted
 
 

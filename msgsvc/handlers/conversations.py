@@ -4,7 +4,7 @@ from msgsvc import fields
 from msgsvc.database import Connection
 from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response, encoded_list, entity_tag, matches
 from msgsvc.roles import SendingFacts, decide_sending
-from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, message
+from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, messages
 from msgsvc.times import stored
 
 _NO_MAILBOX = (0, 0, 0, 0)
@@ -74,7 +74,7 @@ def conversation(request: Request, username: str) -> Response:
         "has_more": len(rows) > limit,
         "can_reply": decide_sending(facts).allowed,
     }
-    return Response(encoded_list("messages", map(message, oldest_first), others))
+    return Response(encoded_list("messages", messages(oldest_first, caller, partner), others))
 
 
 def mark_conversation_read(request: Request, username: str) -> Response:

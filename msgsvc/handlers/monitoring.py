@@ -3,7 +3,7 @@
 from msgsvc import fields
 from msgsvc.accounts import actor, audit
 from msgsvc.json_http import ApiError, Request, Response, encoded_list
-from msgsvc.shapes import message
+from msgsvc.shapes import messages
 from msgsvc.times import rfc3339
 
 
@@ -50,7 +50,7 @@ def conversation(request: Request, a: str, b: str) -> Response:
         rows = transaction.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
         audit(transaction, actor(request), "conversation_viewed", " and ".join(participants), reason)
     others = {"participants": participants, "has_more": len(rows) > limit}
-    return Response(encoded_list("messages", map(message, reversed(rows[:limit])), others))
+    return Response(encoded_list("messages", messages(reversed(rows[:limit]), a, b), others))
 
 
 def audit_rows(request: Request) -> Response:

@@ -49,18 +49,27 @@ ORDER BY c.last_message_id DESC
 LIMIT :limit;
 
 -- name: select_messages_up_to
--- What the caller still sees of the conversation, newest first.
-SELECT id, CAST(sender AS TEXT), CAST(recipient AS TEXT), subject, content, is_read, read_at, sent_at
+-- What the caller still sees of the conversation, newest first. The second column: whether the caller sent it.
+-- The names are compared twice because a host's column may fold case, and names are compared exactly.
+SELECT id, sender IS owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
-WHERE owner = :caller AND partner = :partner AND id <= :up_to
+WHERE owner = :caller
+    AND partner = :partner
+    AND owner = :caller COLLATE BINARY
+    AND partner = :partner COLLATE BINARY
+    AND id <= :up_to
 ORDER BY id DESC
 LIMIT :limit;
 
 -- name: select_messages_after
 -- The same, oldest first.
-SELECT id, CAST(sender AS TEXT), CAST(recipient AS TEXT), subject, content, is_read, read_at, sent_at
+SELECT id, sender IS owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
-WHERE owner = :caller AND partner = :partner AND id > :after
+WHERE owner = :caller
+    AND partner = :partner
+    AND owner = :caller COLLATE BINARY
+    AND partner = :partner COLLATE BINARY
+    AND id > :after
 ORDER BY id
 LIMIT :limit;
 
