@@ -244,8 +244,11 @@ class _Writer:
             with self._turn:
                 with self._queue_lock:
                     self._queued -= 1
-                if self._commit and self._connection and self._queued == 0:
-                    self._end_commit(self._commit, self._connection.raw)
+                commit = self._commit
+                if commit and self._connection and self._queued == 0:
+                    self._end_commit(commit, self._connection.raw)
+            if commit:
+                commit.ended.wait()
 
     def _join_commit(self, queued_at: float) -> tuple[Commit, Connection]:
         if self._commit and self._connection:
@@ -409,7 +412,10 @@ class Database:
         return self._writer.transaction(commits)
 
     def together(self) -> AbstractContextManager[None]:
-        """Writers within the block, which must not wait for their commits in it, share the one at its end."""
+        """Writers within the block, which must not wait for their commits in it, share the one at its end.
+
+        That one has ended when the block has, well or not.
+        """
         return self._writer.together()
 
     def probe(self) -> None:

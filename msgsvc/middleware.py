@@ -1,19 +1,20 @@
 """What stands around every handler: request id and JSON errors; then the session token and the role."""
 
 import logging
-import os
 import re
 import time
 import traceback
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from random import getrandbits
 from typing import TYPE_CHECKING
 
 from msgsvc import cors, fields
 from msgsvc.accounts import actor, audit_denial
 from msgsvc.database import StorageError
 from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token
+from msgsvc.logs import RequestLine, log_request
 from msgsvc.routes import Route, Who
 from msgsvc.tokens import session_limits, token_hash
 
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 Authenticate = Callable[["WSGIEnvironment"], str | None]
-Answer = Callable[[], tuple[str, list[tuple[str, str]], bytes]]
-"""Gives status line, headers and body."""
+Answer = tuple[str, list[tuple[str, str]], bytes]
+"""Status line, headers and body."""
 
 log = logging.getLogger("msgsvc")
 
 LATER = "msgsvc.later"
 """Where the environ of a server that has a thread for it holds a function to do what an answer need not wait for."""
+
+LOG = "msgsvc.log"
+"""Where the environ of a server that keeps the logs itself holds a function to log a request."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -39,19 +43,21 @@ STORAGE_SENTENCES = {
 }
 
 
-def boundary(handle: Callable[[Request], Response], services: Services) -> Callable[["WSGIEnvironment"], Answer]:
+def boundary(
+    handle: Callable[[Request], Response], services: Services
+) -> Callable[["WSGIEnvironment"], Callable[[], Answer]]:
     """A function from request to response as one from environ to what the server is to send, in two halves.
 
     The first does what the request asks for. The second, which it returns, waits until that is stored for good and
     gives the answer: whatever the outcome, JSON with a request id.
     """
 
-    def begin(environ: "WSGIEnvironment") -> Answer:
+    def begin(environ: "WSGIEnvironment") -> Callable[[], Answer]:
         started = time.perf_counter()
         request = Request(environ, services, _request_id(environ))
         response = _outcome(handle, request)
 
-        def answer() -> tuple[str, list[tuple[str, str]], bytes]:
+        def answer() -> Answer:
             stored = _outcome(partial(_await_commits, response), request) if request.commits else response
             payload = b"" if stored.value is None else stored.payload()
             headers = [
@@ -61,9 +67,13 @@ def boundary(handle: Callable[[Request], Response], services: Services) -> Calla
             ]
             if stored.value is not None:
                 headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
-            if log.isEnabledFor(logging.INFO):
-                _log_request(request, stored.status, started)
-            return _STATUS_LINES[stored.status], headers, payload if environ["REQUEST_METHOD"] != "HEAD" else b""
+            method = environ["REQUEST_METHOD"]
+            milliseconds = round((time.perf_counter() - started) * 1000, 3)
+            caller = getattr(request, "caller", None)
+            username = caller.username if caller else None
+            write_line = environ.get(LOG, log_request)
+            write_line(RequestLine(request.id, method, request.route, stored.status, milliseconds, username))
+            return _STATUS_LINES[stored.status], headers, payload if method != "HEAD" else b""
 
         return answer
 
@@ -78,7 +88,7 @@ def _await_commits(response: Response, request: Request) -> Response:
 
 def new_request_id() -> str:
     """128 random bits."""
-    return os.urandom(16).hex()
+    return f"{getrandbits(128):032x}"
 
 
 def standard_headers(request_id: str) -> list[tuple[str, str]]:
@@ -114,23 +124,6 @@ def _where(error: Exception) -> str:
     """Type and place only: the text of an exception may quote a message."""
     frames = traceback.extract_tb(error.__traceback__)
     return " < ".join([type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))])
-
-
-def _log_request(request: Request, status: int, started: float) -> None:
-    caller = getattr(request, "caller", None)
-    log.info(
-        "request",
-        extra={
-            "fields": {
-                "request_id": request.id,
-                "method": request.environ["REQUEST_METHOD"],
-                "route": request.route,
-                "status": status,
-                "milliseconds": round((time.perf_counter() - started) * 1000, 3),
-                "username": caller.username if caller else None,
-            }
-        },
-    )
 
 
 def authorize(request: Request, route: Route, authenticate: Authenticate | None) -> None:

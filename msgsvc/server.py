@@ -5,9 +5,12 @@ import logging
 import re
 import resource
 import signal
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any, cast
@@ -23,7 +26,8 @@ from waitress.utilities import BadRequest, Error, build_http_date
 from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
 from msgsvc.json_http import ApiError
-from msgsvc.middleware import LATER, Answer, new_request_id, standard_headers
+from msgsvc.logs import write_request
+from msgsvc.middleware import LATER, LOG, Answer, new_request_id, standard_headers
 from msgsvc.routes import ACCOUNT_ROUTES
 
 log = logging.getLogger("msgsvc")
@@ -44,7 +48,18 @@ TOGETHER = 64
 """So many writing calls at most share a commit, so that none waits long for the others."""
 
 ANSWERING_SECONDS = 0.02
-"""For so long at a time the thread that waits on the net answers calls by itself; what is left is for the workers."""
+"""For so long at a time the thread that waits on the net begins reading calls; what is left is for the workers."""
+
+ACCEPTED_TOGETHER = 64
+"""So many new connections at most are accepted at a time."""
+
+COLLECTING_SECONDS = 0.002
+"""Writing calls are collected until a look at the net brings no more of them, or for this long; told at each look."""
+
+YIELDING_SECONDS = sys.getswitchinterval()
+"""For so long at a time the thread that waits on the net leaves the interpreter to the writer: as long as it would wait
+for the interpreter's lock before demanding it.
+"""
 
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -71,8 +86,8 @@ _DECISIVE = re.compile(
 class _Parser(HTTPRequestParser):
     """Refuses requests whose end two parties could see at different places."""
 
-    answer: Answer | None = None
-    """Of a request that has begun."""
+    path = ""
+    """Also of a request that is refused before its path is known: waitress logs it where the client is gone."""
 
     def received(self, data: bytes) -> int:
         """As waitress's, but what its parser stumbles over is a bad request."""
@@ -102,23 +117,46 @@ class _Parser(HTTPRequestParser):
 
 
 class _Task(WSGITask):
-    def execute(self) -> None:
-        """Head and body leave in one piece, and without what a server must do for an application it does not know."""
-        request = cast("_Parser", self.request)
-        answer = request.answer or self.begin()
-        self.status, self.response_headers, body = answer()
-        self.complete = True
-        self.channel.write_soon(self.build_response_header() + body)
-        self.wrote_header = True
+    """A request in three steps, begin, prepare and execute, so that each can be taken for many requests in a row."""
 
-    def begin(self) -> Answer:
-        """The first half of execute()."""
-        return cast("Server", self.channel.server).app.begin(self.get_environment())
+    answer: Callable[[], Answer] | None = None
+    response = b""
+    fault: Exception | None = None
+
+    def begin(self) -> None:
+        """Does what the request asks for."""
+        try:
+            self.answer = cast("Server", self.channel.server).app.begin(self.get_environment())
+        except Exception as error:
+            self.fault = error
+
+    def prepare(self) -> None:
+        """Waits for the answer and writes it down, head and body in one piece."""
+        self.start()
+        try:
+            if self.answer:
+                self.status, self.response_headers, body = self.answer()
+                self.response = self.build_response_header() + body
+        except Exception as error:
+            self.fault = error
+
+    def execute(self) -> None:
+        """Sends the answer; a worker, who has one request, begins and prepares it here.
+
+        Raises what nobody foresaw in either step, of which waitress makes a 500.
+        """
+        if not (self.answer or self.fault):
+            self.begin()
+            self.prepare()
+        if self.fault:
+            raise self.fault
+        self.complete = self.wrote_header = True
+        self.channel.write_soon(self.response)
 
     def get_environment(self) -> dict[str, Any]:
-        """Offers to do on another thread what an answer need not wait for."""
+        """waitress's, with LATER and perhaps LOG."""
         environ: dict[str, Any] = super().get_environment()
-        environ[LATER] = cast("Server", self.channel.server).later
+        environ.update(cast("Server", self.channel.server).offers)
         return environ
 
     def build_response_header(self) -> bytes:
@@ -132,8 +170,11 @@ class _Task(WSGITask):
             return super().build_response_header()
         lines = [f"{name}: {value}" for name, value in self.response_headers]
         return "\r\n".join(
-            [f"HTTP/1.1 {self.status}", *lines, f"Date: {build_http_date(self.start_time)}", "\r\n"]
+            [f"HTTP/1.1 {self.status}", *lines, f"Date: {_http_date(int(self.start_time))}", "\r\n"]
         ).encode("latin-1")
+
+
+_http_date = lru_cache(maxsize=1)(build_http_date)
 
 
 class _ErrorTask(ErrorTask):
@@ -164,28 +205,18 @@ class _Later:
 class _Channel(HTTPChannel):
     server: "Server"
     parser_class = _Parser
-    task_class = _Task
     error_task_class = _ErrorTask
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waiting_since: float | None = time.monotonic()
-        self.is_due = False
         self.is_parked = False
         self.is_continue_due = False
+        self.task: _Task | None = None
 
     def received(self, data: bytes) -> bool:
-        """Answers what is quick and comes alone at once; requests in a row are for the workers, who take turns.
-
-        Notes since when a request is incomplete, as a new connection is.
-        """
+        """Notes since when a request is incomplete, as a new connection is."""
         received = super().received(data)
-        if self.is_due:
-            self.is_due = False
-            if len(self.requests) == 1:
-                self.service()
-            else:
-                self.server.hand_over(self)
         if self.request is None:
             self.waiting_since = None
         elif self.waiting_since is None:
@@ -193,10 +224,18 @@ class _Channel(HTTPChannel):
         return received
 
     def begin(self) -> None:
-        """Does what the request asks for; service() will answer it."""
-        request = cast("Any", self.requests[0])
-        if self.connected:
-            request.answer = _Task(self, request).begin()
+        """Begins the request whose turn it is."""
+        self.task = _Task(self, cast("Any", self.requests[0]))
+        self.task.begin()
+
+    def prepare(self) -> None:
+        """Prepares what has begun."""
+        cast("_Task", self.task).prepare()
+
+    def task_class(self, _channel: HTTPChannel, request: Any) -> _Task:  # type: ignore[override]
+        """What service() asks for a task: gives away the one that has begun, or a new one."""
+        task, self.task = self.task or _Task(self, request), None
+        return task
 
     def send_continue(self) -> None:
         """Leaves it to the thread that waits on the net, which writes to the socket without a lock.
@@ -213,7 +252,8 @@ class _Channel(HTTPChannel):
         if self.is_continue_due:
             self.is_continue_due = False
             try:
-                super().send_continue()
+                if self.request is not None and self.request.expect_continue:
+                    super().send_continue()
             except OSError:
                 self.will_close = True
         if self.is_parked and self.total_outbufs_len < self.adj.send_bytes:
@@ -252,13 +292,20 @@ class Server(TcpWSGIServer):
         )
         self.app = app
         self.stopping = False
+        self.offers: dict[str, object] = {LATER: self.later}
+        if settings.log_format == "json":
+            self.offers[LOG] = write_request
         self._thread = threading.get_ident()
         self._prefix = f"{settings.prefix}/"
         self._quick_paths = tuple(self._prefix + call for call in ("inbox", "unread", "conversation/"))
         self._sockets: Any = {}
         self._account_paths = tuple(route.path.partition("<")[0] for route in ACCOUNT_ROUTES)
-        self._answering_since: float | None = None
         self._arrived: list[_Channel] = []
+        self._due: deque[_Channel] = deque()
+        self._begun: deque[_Channel] = deque()
+        self._collecting_until = 0.0
+        self._interpreter_is_free = threading.Event()
+        self._interpreter_is_free.set()
         self._writes: SimpleQueue[_Channel] = SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         super().__init__(app, map=self._sockets, adj=adjustments)
@@ -274,9 +321,17 @@ class Server(TcpWSGIServer):
         except OSError as error:
             raise OSError(error.errno, error.strerror, address) from error
 
+    def handle_accept(self) -> None:
+        """Accepts all who wait, up to a limit; waitress accepts one at each look at the net."""
+        for _ in range(ACCEPTED_TOGETHER):
+            connections = len(self._sockets)
+            super().handle_accept()
+            if len(self._sockets) == connections:
+                break
+
     def add_task(self, task: Any) -> None:
-        """Reading calls are answered by the thread that read them from the net, writing calls by one that does all
-        that have arrived and commits once; all others by the workers.
+        """Reading calls are done by the thread that waits on the net, writing calls by one that does all that have
+        arrived and commits once, all others by the workers.
 
         Handing a call over to another thread, and the fight of both for the interpreter lock, costs more than
         reading a page from the database does, or storing a message.
@@ -286,10 +341,10 @@ class Server(TcpWSGIServer):
         if task.total_outbufs_len >= UNSENT_BYTES:
             task.is_parked = True
         elif is_fresh and request.command == "GET" and request.path.startswith(self._quick_paths):
-            task.is_due = self._has_time()
-            if not task.is_due:
-                self.hand_over(task)
+            self._due.append(task)
         elif is_fresh and request.command in WRITING and self._is_writing_path(request.path):
+            if not self._arrived:
+                self._collecting_until = time.monotonic() + COLLECTING_SECONDS
             self._arrived.append(task)
         else:
             self.hand_over(task)
@@ -297,12 +352,6 @@ class Server(TcpWSGIServer):
     def is_own_thread(self) -> bool:
         """Whether the thread that waits on the net asks."""
         return threading.get_ident() == self._thread
-
-    def _has_time(self) -> bool:
-        now = time.monotonic()
-        if self._answering_since is None:
-            self._answering_since = now
-        return now - self._answering_since < ANSWERING_SECONDS
 
     def _is_writing_path(self, path: str) -> bool:
         return path.startswith(self._prefix) and not path.startswith(self._account_paths)
@@ -317,19 +366,18 @@ class Server(TcpWSGIServer):
             while len(channels) < TOGETHER and not self._writes.empty():
                 channels.append(self._writes.get())
             with self.app.services.database.together():
-                for channel in channels:
-                    _keep_going(channel, channel.begin)
-            for channel in channels:
-                _keep_going(channel, channel.service)
-            super().pull_trigger()
+                begun = [channel for channel in channels if channel.connected and _succeeds(channel, channel.begin)]
+                self._interpreter_is_free.set()
+            self._begun.extend(begun)
+            self.pull_trigger()
 
     def later(self, work: Callable[[], None]) -> None:
         """Lets a worker do what is no request."""
         self.hand_over(_Later(work))
 
     def pull_trigger(self) -> None:
-        """Wakes the thread that waits on the net, unless it is this one; the writer does so once for all it did."""
-        if not self.is_own_thread() and threading.get_ident() != self._writer.ident:
+        """Wakes the thread that waits on the net, unless it is this one."""
+        if not self.is_own_thread():
             super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
@@ -362,24 +410,55 @@ class Server(TcpWSGIServer):
         log.info("stopped")
 
     def _turn(self) -> None:
-        wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
-        self._answering_since = None
-        for channel in self._arrived:
-            self._writes.put(channel)
-        self._arrived.clear()
+        """One look at the net: reads, answers, and hands over the writing calls collected.
+
+        They go over many at a time, and this thread rests while they are begun: where both are at work, each waits for
+        the interpreter's lock at every statement and every packet.
+        """
+        self._interpreter_is_free.wait(YIELDING_SECONDS)
+        waiting = len(self._arrived)
+        wasyncore.loop(timeout=0 if waiting else 1, use_poll=True, map=self._sockets, count=1)
+        self._answer()
+        is_enough = len(self._arrived) == waiting or time.monotonic() > self._collecting_until
+        if self._arrived and is_enough:
+            self._interpreter_is_free.clear()
+            for channel in self._arrived:
+                self._writes.put(channel)
+            self._arrived.clear()
+
+    def _answer(self) -> None:
+        """Takes each step for all calls that are due, and sends all answers in one go, which makes the inbox half as
+        fast again: the processor keeps the code of a step at hand, and an answer that leaves alone may have to wake a
+        client.
+        """
+        until = time.monotonic() + ANSWERING_SECONDS
+        while self._due or self._begun:
+            begun = [self._begun.popleft() for _ in range(len(self._begun))]
+            while self._due:
+                channel = self._due.popleft()
+                if time.monotonic() > until:
+                    self.hand_over(channel)
+                elif channel.connected and _succeeds(channel, channel.begin):
+                    begun.append(channel)
+            for channel in begun:
+                channel.prepare()
+            for channel in begun:
+                _succeeds(channel, channel.service)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         super().pull_trigger()
 
 
-def _keep_going(channel: _Channel, work: Callable[[], None]) -> None:
-    """As waitress's workers do: what nobody foresaw ends a connection, not the thread."""
+def _succeeds(channel: _Channel, work: Callable[[], None]) -> bool:
+    """Does the work for a connection; False where that failed, which ends the connection and not the thread."""
     try:
         work()
     except Exception as error:
         log.error("a connection was given up: %s", type(error).__name__)
         channel.will_close = True
+        return False
+    return True
 
 
 def _connection_limit() -> int:

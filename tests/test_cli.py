@@ -211,6 +211,19 @@ def test_every_log_line_is_json_and_tells_no_secret(tmp_path: Path) -> None:
         assert secret not in text
 
 
+def test_calls_are_answered_while_nobody_takes_the_log(tmp_path: Path) -> None:
+    made_password(tmp_path, "thea", "therapist")
+    made_password(tmp_path)
+    token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
+    message = {"recipient": "thea", "content": "Hello"}
+    with serving(cwd=tmp_path) as server:
+        assert server.process.stderr
+        server.process.stderr.close()
+        for _ in range(3):
+            assert call(f"{server.url}{API}/send", "POST", token=token, body=message)[0] == 201
+            assert call(f"{server.url}{API}/inbox", token=token)[0] == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
     with serving(cwd=tmp_path) as server:

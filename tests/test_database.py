@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,28 @@ def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(databa
             assert notes(database) == set()
         waiting.result(10)
     assert notes(database) == {"meanwhile"}
+
+
+def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends_it(database: Database) -> None:
+    number = count()
+    enough = threading.Event()
+
+    def write_on() -> None:
+        while not enough.is_set():
+            write(database, f"beside {next(number)}")
+
+    with ThreadPoolExecutor(3) as pool:
+        beside = [pool.submit(write_on) for _ in range(3)]
+        try:
+            for _ in range(300):
+                commits: list[Commit] = []
+                with database.together(), database.transaction_in(commits) as transaction:
+                    transaction.run("insert_note", text=f"together {next(number)}")
+                assert all(commit.ended.is_set() for commit in commits)
+        finally:
+            enough.set()
+        for writer in beside:
+            writer.result(10)
 
 
 def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: Database) -> None:

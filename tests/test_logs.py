@@ -2,12 +2,13 @@
 
 import json
 import logging
+import re
 
 import pytest
 import werkzeug.test
 from support import API, refusal
 
-from msgsvc.logs import JsonFormatter, TextFormatter
+from msgsvc.logs import JsonFormatter, RequestLine, TextFormatter, log_request, write_request
 from msgsvc.testing import Client
 
 
@@ -32,6 +33,30 @@ def test_a_request_line_says_who_asked_for_what_and_how_it_ended(
         "status": 200,
         "username": "uma",
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        RequestLine("r-1", "GET", f"{API}/inbox", 200, 0.125, "uma"),
+        RequestLine("r-2", 'G"\\ET', "", 405, 12.0, None),
+        RequestLine("r-3", "GET", f"{API}/inbox", 200, 1e-05, 'Zoë "Z" 💬\n'),
+    ],
+)
+def test_the_server_writes_the_line_that_logging_would(
+    line: RequestLine, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.INFO, "msgsvc"):
+        log_request(line)
+    (by_logging,) = logged(caplog)
+    write_request(line)
+    written = capsys.readouterr().err
+    assert written.isascii()
+    assert written.endswith("}\n")
+    by_server = json.loads(written)
+    for fields in (by_server, by_logging):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", fields.pop("time"))
+    assert list(by_server.items()) == list(by_logging.items())
 
 
 def test_the_text_form_holds_the_same_for_people() -> None:
