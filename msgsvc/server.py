@@ -365,10 +365,16 @@ class Server(TcpWSGIServer):
             channels = [self._writes.get()]
             while len(channels) < TOGETHER and not self._writes.empty():
                 channels.append(self._writes.get())
-            with self.app.services.database.together():
-                begun = [channel for channel in channels if channel.connected and _succeeds(channel, channel.begin)]
+            try:
+                with self.app.services.database.together():
+                    begun = [channel for channel in channels if channel.connected and _succeeds(channel, channel.begin)]
+                    self._interpreter_is_free.set()
+                self._begun.extend(begun)
+            except Exception as error:
+                log.error("connections were given up: %s", type(error).__name__)
+                for channel in channels:
+                    channel.will_close = True
                 self._interpreter_is_free.set()
-            self._begun.extend(begun)
             self.pull_trigger()
 
     def later(self, work: Callable[[], None]) -> None:

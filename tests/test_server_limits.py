@@ -1,5 +1,6 @@
 """The server process against clients that are slow, many, malformed or lying, and how it ends."""
 
+import http.client
 import json
 import re
 import select
@@ -325,6 +326,26 @@ def test_reading_calls_that_would_hold_up_the_others_are_answered_by_workers(dat
             answers = pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=tokens["uma"]), range(100))
             assert {answer.status for answer in answers} == {200}
         assert service.stop() == 0
+
+
+def test_nothing_ends_the_thread_that_writes(database_path: str) -> None:
+    token = sign_in(database_path, uma="user", thea="therapist")["uma"]
+    fails_once = """
+from msgsvc.database import Database
+together = Database.together
+def fail(self):
+    Database.together = together
+    raise MemoryError("sentinel")
+Database.together = fail
+"""
+    message = {"recipient": "thea", "content": "x"}
+    with serving(database_path, prepare=fails_once) as service:
+        with pytest.raises(http.client.RemoteDisconnected):
+            service.call("POST", f"{API}/send", message, Authorization=token)
+        assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
+        assert service.stop() == 0
+        assert "given up: MemoryError" in service.log.read_text()
+        assert "sentinel" not in service.log.read_text()
 
 
 def test_a_fault_of_ours_is_a_500_whichever_thread_answers(database_path: str) -> None:
