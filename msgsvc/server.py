@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from queue import SimpleQueue
 from types import FrameType
@@ -223,19 +223,23 @@ class _Channel(HTTPChannel):
             self.waiting_since = time.monotonic()
         return received
 
-    def begin(self) -> None:
-        """Begins the request whose turn it is."""
+    def begin(self) -> _Task:
+        """Begins the request whose turn it is; service() will take what it gives."""
         self.task = _Task(self, cast("Any", self.requests[0]))
         self.task.begin()
-
-    def prepare(self) -> None:
-        """Prepares what has begun."""
-        cast("_Task", self.task).prepare()
+        return self.task
 
     def task_class(self, _channel: HTTPChannel, request: Any) -> _Task:  # type: ignore[override]
         """What service() asks for a task: gives away the one that has begun, or a new one."""
         task, self.task = self.task or _Task(self, request), None
         return task
+
+    def finish(self) -> None:
+        """service(), for a thread that is no worker of waitress's, which would survive what nobody foresaw."""
+        try:
+            self.service()
+        except Exception as error:
+            _give_up([self], error)
 
     def send_continue(self) -> None:
         """Leaves it to the thread that waits on the net, which writes to the socket without a lock.
@@ -302,7 +306,7 @@ class Server(TcpWSGIServer):
         self._account_paths = tuple(route.path.partition("<")[0] for route in ACCOUNT_ROUTES)
         self._arrived: list[_Channel] = []
         self._due: deque[_Channel] = deque()
-        self._begun: deque[_Channel] = deque()
+        self._begun: deque[_Task] = deque()
         self._collecting_until = 0.0
         self._interpreter_is_free = threading.Event()
         self._interpreter_is_free.set()
@@ -367,13 +371,11 @@ class Server(TcpWSGIServer):
                 channels.append(self._writes.get())
             try:
                 with self.app.services.database.together():
-                    begun = [channel for channel in channels if channel.connected and _succeeds(channel, channel.begin)]
+                    begun = [channel.begin() for channel in channels if channel.connected]
                     self._interpreter_is_free.set()
                 self._begun.extend(begun)
             except Exception as error:
-                log.error("connections were given up: %s", type(error).__name__)
-                for channel in channels:
-                    channel.will_close = True
+                _give_up(channels, error)
                 self._interpreter_is_free.set()
             self.pull_trigger()
 
@@ -444,27 +446,23 @@ class Server(TcpWSGIServer):
                 channel = self._due.popleft()
                 if time.monotonic() > until:
                     self.hand_over(channel)
-                elif channel.connected and _succeeds(channel, channel.begin):
-                    begun.append(channel)
-            for channel in begun:
-                channel.prepare()
-            for channel in begun:
-                _succeeds(channel, channel.service)
+                elif channel.connected:
+                    begun.append(channel.begin())
+            for task in begun:
+                task.prepare()
+            for task in begun:
+                cast("_Channel", task.channel).finish()
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         super().pull_trigger()
 
 
-def _succeeds(channel: _Channel, work: Callable[[], None]) -> bool:
-    """Does the work for a connection; False where that failed, which ends the connection and not the thread."""
-    try:
-        work()
-    except Exception as error:
-        log.error("a connection was given up: %s", type(error).__name__)
+def _give_up(channels: Iterable[_Channel], error: Exception) -> None:
+    """What nobody foresaw ends connections, and not the thread."""
+    log.error("connections were given up: %s", type(error).__name__)
+    for channel in channels:
         channel.will_close = True
-        return False
-    return True
 
 
 def _connection_limit() -> int:

@@ -206,9 +206,9 @@ def test_a_body_that_a_client_asks_leave_for_is_refused_before_it_is_sent(servic
 def until_it_says(client: socket.socket, words: bytes) -> bytes:
     said = b""
     while words not in said:
-        received = client.recv(65536)
-        assert received, said
-        said += received
+        data = client.recv(65536)
+        assert data, said
+        said += data
     return said
 
 
