@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
 
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import generate_etag, parse_etags, parse_options_header
 from werkzeug.wsgi import get_input_stream
 
@@ -143,16 +143,10 @@ class Request:
 
         Raises ApiError 400 for anything but an object with the named fields, 413 and 415.
         """
-        environ = self.environ
-        try:
-            raw = get_input_stream(environ, max_content_length=BODY_LIMIT).read()
-        except RequestEntityTooLarge:
-            raise ApiError(413, "body_too_large", f"The body is longer than {BODY_LIMIT} bytes") from None
-        except OSError:
-            raise ApiError(400, "invalid_body", "The body ended before its announced length") from None
+        raw = _read_body(self.environ)
         if not raw:
             return {}
-        media_type, _ = parse_options_header(environ.get("CONTENT_TYPE"))
+        media_type, _ = parse_options_header(self.environ.get("CONTENT_TYPE"))
         if media_type.lower() != "application/json":
             raise ApiError(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json")
         try:
@@ -167,6 +161,19 @@ class Request:
                 known = f"known are {', '.join(names)}" if names else "none are known here"
                 raise ApiError(400, "unknown_field", f"Unknown field {name[:50]!a}: {known}")
         return value
+
+
+def _read_body(environ: "WSGIEnvironment") -> bytes:
+    body = b""
+    try:
+        stream = get_input_stream(environ)
+        while len(body) <= BODY_LIMIT and (part := stream.read(BODY_LIMIT + 1 - len(body))):
+            body += part
+    except (OSError, ClientDisconnected):
+        raise ApiError(400, "invalid_body", "The body ended before its announced length") from None
+    if len(body) > BODY_LIMIT:
+        raise ApiError(413, "body_too_large", f"The body is longer than {BODY_LIMIT} bytes")
+    return body
 
 
 def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

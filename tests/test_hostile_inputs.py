@@ -4,6 +4,7 @@ uma, a user, sends each of them. thea is a therapist; clara, a clinician, has ne
 own to thea, message 2 is between thea and clara.
 """
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -405,6 +406,48 @@ def test_hostile_input(uma: Client, call: Call, status: int, code: str | None) -
     assert_well_formed(response)
     assert response.status_code == status, response.text
     assert (response.json["code"] if status >= 400 else None) == code
+
+
+class Arriving(io.RawIOBase):
+    """A body of which each reading gives the next bytes; after them the connection ends, or fails where told so."""
+
+    def __init__(self, body: bytes, *, fails: bool = False) -> None:
+        self._rest, self._fails = body, fails
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part, self._rest = self._rest[:7], self._rest[7:]
+        if not part and self._fails:
+            raise ConnectionResetError
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def send_arriving(uma: Client, body: Arriving, length: int, *, server_ends_it: bool) -> TestResponse:
+    """As a server gives it that hands bodies on while they arrive, which uma's test client does not."""
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
+    environ |= {"wsgi.input_terminated": True} if server_ends_it else {}
+    return uma.post(SEND, headers={"Content-Type": "application/json"}, environ_overrides=environ)
+
+
+@pytest.mark.parametrize("server_ends_it", [True, False])
+def test_a_body_that_arrives_in_pieces_is_read_to_its_end(uma: Client, server_ends_it: bool) -> None:
+    body = json.dumps(HELLO).encode()
+
+    assert send_arriving(uma, Arriving(body), len(body), server_ends_it=server_ends_it).status_code == 201
+
+
+@pytest.mark.parametrize(("fails", "server_ends_it"), [(True, True), (True, False), (False, False)])
+def test_a_client_that_leaves_before_the_end_of_its_body_gets_400(
+    uma: Client, fails: bool, server_ends_it: bool
+) -> None:
+    body = json.dumps(HELLO).encode()
+    response = send_arriving(uma, Arriving(body, fails=fails), len(body) + 1, server_ends_it=server_ends_it)
+
+    assert_well_formed(response)
+    assert (response.status_code, response.json["code"]) == (400, "invalid_body")
 
 
 @pytest.mark.parametrize(
