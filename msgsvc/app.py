@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -11,7 +12,7 @@ from msgsvc import cors
 from msgsvc.accounts import create_first_admin
 from msgsvc.database import Database
 from msgsvc.json_http import ApiError, Request, Response, Services
-from msgsvc.middleware import Authenticate, authorize, boundary
+from msgsvc.middleware import Authenticate, Call, Handling, authorize
 from msgsvc.migrations import migrate
 from msgsvc.openapi import document
 from msgsvc.queries import load, sql_directory
@@ -30,14 +31,20 @@ class App:
         self.services = services
         self._authenticate = authenticate
         self._urls = url_map(table).bind("msgsvc.invalid")
-        self.begin = boundary(self._dispatch, services)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        status, headers, body = self.begin(environ)()
+        call = self.call(environ)
+        call.enter()
+        call.act()
+        status, headers, body = call.answer()
         start_response(status, headers)
         return [body] if body else []
 
-    def _dispatch(self, request: Request) -> Response:
+    def call(self, environ: "WSGIEnvironment") -> Call:
+        """The request as steps, for a server that takes them by itself."""
+        return Call(environ, self.services, self._enter)
+
+    def _enter(self, request: Request) -> Handling | Response:
         try:
             match: tuple[Route, Any] = self._urls.match(request.path(), request.environ["REQUEST_METHOD"])
         except (NotFound, UnicodeDecodeError):
@@ -50,7 +57,7 @@ class App:
         route, arguments = match
         request.route = route.path
         authorize(request, route, self._authenticate)
-        return route.handler(request, **arguments)
+        return partial(route.handler, **arguments)
 
     def close(self) -> None:
         """Releases everything. Closing twice is harmless."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgsvc import cors, fields
 from msgsvc.accounts import actor, audit_denial
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 Authenticate = Callable[["WSGIEnvironment"], str | None]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body."""
+
+Handling = Callable[[Request], Response]
+Enter = Callable[[Request], Handling | Response]
+Outcome = TypeVar("Outcome")
 
 log = logging.getLogger("msgsvc")
 
@@ -43,47 +47,52 @@ STORAGE_SENTENCES = {
 }
 
 
-def boundary(
-    handle: Callable[[Request], Response], services: Services
-) -> Callable[["WSGIEnvironment"], Callable[[], Answer]]:
-    """A function from request to response as one from environ to what the server is to send, in two halves.
+class Call:
+    """A request on its way to its answer, in steps, each of which a server may take for many calls before the next.
 
-    The first does what the request asks for. The second, which it returns, waits until that is stored for good and
-    gives the answer: whatever the outcome, JSON with a request id.
+    Whatever the outcome, the answer is JSON with a request id.
     """
 
-    def begin(environ: "WSGIEnvironment") -> Callable[[], Answer]:
-        started = time.perf_counter()
-        request = Request(environ, services, _request_id(environ))
-        response = _outcome(handle, request)
+    def __init__(self, environ: "WSGIEnvironment", services: Services, enter: Enter) -> None:
+        self._started = time.perf_counter()
+        self._request = Request(environ, services, _request_id(environ))
+        self._enter = enter
+        self._entered: Handling | Response
+        self._response: Response
 
-        def answer() -> Answer:
-            stored = _outcome(partial(_await_commits, response), request) if request.commits else response
-            payload = b"" if stored.value is None else stored.payload()
-            headers = [
-                *standard_headers(request.id),
-                *cors.response_headers(environ, services.settings.cors_origins),
-                *stored.headers.items(),
-            ]
-            if stored.value is not None:
-                headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
-            method = environ["REQUEST_METHOD"]
-            milliseconds = round((time.perf_counter() - started) * 1000, 3)
-            caller = getattr(request, "caller", None)
-            username = caller.username if caller else None
-            write_line = environ.get(LOG, log_request)
-            write_line(RequestLine(request.id, method, request.route, stored.status, milliseconds, username))
-            return _STATUS_LINES[stored.status], headers, payload if method != "HEAD" else b""
+    def enter(self) -> None:
+        """Finds out what is asked for, and who asks."""
+        self._entered = _outcome(self._enter, self._request)
 
-        return answer
+    def act(self) -> None:
+        """Does what is asked for."""
+        entered = self._entered
+        self._response = entered if isinstance(entered, Response) else _outcome(entered, self._request)
 
-    return begin
+    def answer(self) -> Answer:
+        """Waits until that is stored for good."""
+        request = self._request
+        response = _outcome(self._await_commits, request) if request.commits else self._response
+        payload = b"" if response.value is None else response.payload()
+        headers = [
+            *standard_headers(request.id),
+            *cors.response_headers(request.environ, request.services.settings.cors_origins),
+            *response.headers.items(),
+        ]
+        if response.value is not None:
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
+        method = request.environ["REQUEST_METHOD"]
+        milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
+        caller = getattr(request, "caller", None)
+        username = caller.username if caller else None
+        write_line = request.environ.get(LOG, log_request)
+        write_line(RequestLine(request.id, method, request.route, response.status, milliseconds, username))
+        return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
 
-
-def _await_commits(response: Response, request: Request) -> Response:
-    for commit in request.commits:
-        commit.wait()
-    return response
+    def _await_commits(self, request: Request) -> Response:
+        for commit in request.commits:
+            commit.wait()
+        return self._response
 
 
 def new_request_id() -> str:
@@ -105,9 +114,9 @@ def _request_id(environ: "WSGIEnvironment") -> str:
     return given if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
-def _outcome(handle: Callable[[Request], Response], request: Request) -> Response:
+def _outcome(work: Callable[[Request], Outcome], request: Request) -> Outcome | Response:
     try:
-        return handle(request)
+        return work(request)
     except ApiError as error:
         if error.status == 401:
             error.headers["WWW-Authenticate"] = "Bearer"

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from queue import SimpleQueue
 from types import FrameType
@@ -27,7 +27,7 @@ from msgsvc.app import App
 from msgsvc.database import log_sqlite_version
 from msgsvc.json_http import ApiError
 from msgsvc.logs import write_request
-from msgsvc.middleware import LATER, LOG, Answer, new_request_id, standard_headers
+from msgsvc.middleware import LATER, LOG, new_request_id, standard_headers
 from msgsvc.routes import ACCOUNT_ROUTES
 
 log = logging.getLogger("msgsvc")
@@ -117,37 +117,39 @@ class _Parser(HTTPRequestParser):
 
 
 class _Task(WSGITask):
-    """A request in three steps, begin, prepare and execute, so that each can be taken for many requests in a row."""
+    """A request in steps, each of which can be taken for many requests in a row."""
 
-    answer: Callable[[], Answer] | None = None
     response = b""
     fault: Exception | None = None
 
-    def begin(self) -> None:
-        """Does what the request asks for."""
-        try:
-            self.answer = cast("Server", self.channel.server).app.begin(self.get_environment())
-        except Exception as error:
-            self.fault = error
+    def __init__(self, channel: HTTPChannel, request: Any) -> None:
+        super().__init__(channel, request)
+        self._remaining = self._steps()
 
-    def prepare(self) -> None:
-        """Waits for the answer and writes it down, head and body in one piece."""
+    def _steps(self) -> Iterator[None]:
+        call = cast("Server", self.channel.server).app.call(self.get_environment())
+        call.enter()
+        yield
+        call.act()
+        yield
         self.start()
+        self.status, self.response_headers, body = call.answer()
+        self.response = self.build_response_header() + body
+
+    def step(self) -> None:
+        """Takes the next of three steps: finds out who calls and for what, does that, writes the answer down."""
         try:
-            if self.answer:
-                self.status, self.response_headers, body = self.answer()
-                self.response = self.build_response_header() + body
+            next(self._remaining, None)
         except Exception as error:
             self.fault = error
 
     def execute(self) -> None:
-        """Sends the answer; a worker, who has one request, begins and prepares it here.
+        """Sends the answer, after the steps that have not been taken.
 
-        Raises what nobody foresaw in either step, of which waitress makes a 500.
+        Raises what nobody foresaw in one of them, of which waitress makes a 500.
         """
-        if not (self.answer or self.fault):
-            self.begin()
-            self.prepare()
+        for _ in self._remaining:
+            pass
         if self.fault:
             raise self.fault
         self.complete = self.wrote_header = True
@@ -224,9 +226,9 @@ class _Channel(HTTPChannel):
         return received
 
     def begin(self) -> _Task:
-        """Begins the request whose turn it is; service() will take what it gives."""
-        self.task = _Task(self, cast("Any", self.requests[0]))
-        self.task.begin()
+        """Takes the first step of the request whose turn it is; service() will take what it gives."""
+        self.task = _Task(self, self.requests[0])
+        self.task.step()
         return self.task
 
     def task_class(self, _channel: HTTPChannel, request: Any) -> _Task:  # type: ignore[override]
@@ -372,6 +374,8 @@ class Server(TcpWSGIServer):
             try:
                 with self.app.services.database.together():
                     begun = [channel.begin() for channel in channels if channel.connected]
+                    for task in begun:
+                        task.step()
                     self._interpreter_is_free.set()
                 self._begun.extend(begun)
             except Exception as error:
@@ -436,21 +440,22 @@ class Server(TcpWSGIServer):
 
     def _answer(self) -> None:
         """Takes each step for all calls that are due, and sends all answers in one go, which makes the inbox half as
-        fast again: the processor keeps the code of a step at hand, and an answer that leaves alone may have to wake a
-        client.
+        fast again: the processor keeps the code and data of a step at hand, and an answer that leaves alone may have
+        to wake a client.
         """
         until = time.monotonic() + ANSWERING_SECONDS
         while self._due or self._begun:
-            begun = [self._begun.popleft() for _ in range(len(self._begun))]
-            while self._due:
-                channel = self._due.popleft()
+            tasks = [self._begun.popleft() for _ in range(len(self._begun))]
+            due = [self._due.popleft() for _ in range(len(self._due))]
+            for task in [channel.begin() for channel in due if channel.connected]:
                 if time.monotonic() > until:
-                    self.hand_over(channel)
-                elif channel.connected:
-                    begun.append(channel.begin())
-            for task in begun:
-                task.prepare()
-            for task in begun:
+                    self.hand_over(task.channel)
+                else:
+                    task.step()
+                    tasks.append(task)
+            for task in tasks:
+                task.step()
+            for task in tasks:
                 cast("_Channel", task.channel).finish()
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
