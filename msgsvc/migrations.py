@@ -18,6 +18,11 @@ WAIT_SECONDS = 600.0
 CHECKED_BYTES = 64 * 1024 * 1024
 """A file up to this size is checked for damage at every start, which takes a fraction of a second."""
 
+PAGE_BYTES = 2048
+"""The page size of a new file; an older one keeps its own. A change of a row writes its page to the log, and later to
+the file. SQLite keeps 64 KiB of pages in memory to undo a savepoint, which holds a send in pages of 2 KiB, not of 4.
+"""
+
 _IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
 _FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
 
@@ -45,6 +50,7 @@ def _migrate(path: str, files: dict[str, str]) -> list[str]:
     with closing(Connection(path, {}, mode=inspection_mode(path), busy_seconds=WAIT_SECONDS)) as connection:
         _refuse_damaged(connection)
     with closing(Connection(path, {}, mode="rw", busy_seconds=WAIT_SECONDS)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         applied = _apply(connection, files) if pending(connection, files) else []
         connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
         if connection.execute("PRAGMA journal_mode") != [("wal",)]:

@@ -19,6 +19,7 @@ from served import call, serving, sign_in
 from support import API, delete, mark_read, send
 
 from msgsvc import Settings, create_app
+from msgsvc.migrations import PAGE_BYTES
 from msgsvc.testing import Client
 
 
@@ -113,8 +114,8 @@ def test_a_damaged_page_is_found(database: str) -> None:
     with closing(sqlite3.connect(database)) as connection:
         ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'idx_messages_conversation'")
     with Path(database).open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(random.Random(5).randbytes(4096))
+        file.seek((page - 1) * PAGE_BYTES)
+        file.write(random.Random(5).randbytes(PAGE_BYTES))
     ran = check(database)
     assert ran.status == 1
     assert ran.output + ran.errors

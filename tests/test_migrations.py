@@ -18,7 +18,7 @@ from support import inbox, send
 
 from msgsvc import Settings, create_app
 from msgsvc.database import StorageError
-from msgsvc.migrations import MigrationError, migrate
+from msgsvc.migrations import PAGE_BYTES, MigrationError, migrate
 from msgsvc.queries import sql_directory
 from msgsvc.testing import Client
 
@@ -171,6 +171,15 @@ def test_a_fresh_file_gets_the_specified_messages_table(database_path: str) -> N
         "idx_messages_conversation": ["sender_username", "recipient_username"],
         "idx_messages_deleted": ["deleted_at"],
     }
+
+
+def test_only_a_new_file_gets_small_pages(database_path: str, tmp_path: Path) -> None:
+    hosts = str(tmp_path / "host.db")
+    execute(hosts, USERS)
+    migrate(database_path)
+    migrate(hosts)
+    (new,), (old,) = rows(database_path, "PRAGMA page_size"), rows(hosts, "PRAGMA page_size")
+    assert new == (PAGE_BYTES,) != old
 
 
 def test_a_message_to_oneself_is_refused_by_the_table_itself(database_path: str) -> None:

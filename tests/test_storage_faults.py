@@ -19,6 +19,7 @@ from support import API, delete, history, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app, database, maintenance
+from msgsvc.migrations import PAGE_BYTES
 from msgsvc.testing import Client, Clock
 
 LONG = "x" * 5000
@@ -329,7 +330,7 @@ def damaged_in(page: int) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
         sign_in(str(path), uma="user", thea="therapist")
         content = bytearray(path.read_bytes())
-        content[page * 4096 : (page + 1) * 4096] = b"\xa5" * 4096
+        content[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = b"\xa5" * PAGE_BYTES
         path.write_bytes(content)
 
     return damage
@@ -349,8 +350,8 @@ def with_a_log_beside_it(path: Path) -> None:
         shutil.copy(f"{original}-wal", f"{path}-wal")
         shutil.copy(original, path)
     with path.open("r+b") as file:
-        file.seek(3 * 4096)
-        file.write(b"\xa5" * 4096)
+        file.seek(3 * PAGE_BYTES)
+        file.write(b"\xa5" * PAGE_BYTES)
     original.unlink()
 
 
@@ -444,7 +445,8 @@ def test_health_raises_no_false_alarm_while_the_log_is_brought_into_a_file_that_
     for _ in range(20):
         send(thea, "uma", LONG)
     log = Path(f"{database_path}-wal").read_bytes()
-    frames = [log[start : start + 4120] for start in range(32, len(log), 4120)]
+    frame_bytes = 24 + PAGE_BYTES
+    frames = [log[start : start + frame_bytes] for start in range(32, len(log), frame_bytes)]
     first_page = [frame[24:] for frame in frames if frame[:4] == b"\0\0\0\1"][-1]
     with Path(database_path).open("r+b") as file:
         file.write(first_page)

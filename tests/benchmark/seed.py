@@ -1,4 +1,6 @@
-"""A seeded database as a host would bring it: its own users and messages, from which msgsvc fills its summaries."""
+"""A seeded database: users and messages as a host would bring them, from which msgsvc fills its summaries, in a file
+like those that it makes itself.
+"""
 
 import random
 import sqlite3
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from msgsvc import Settings, create_app
 from msgsvc.handlers.sessions import open_session
-from msgsvc.migrations import migrate
+from msgsvc.migrations import PAGE_BYTES, migrate
 from msgsvc.queries import sql_directory
 
 HUB = "thea"
@@ -72,6 +74,7 @@ def _insert(
         statement for statement in schema if "NOT EXISTS users" in statement or "NOT EXISTS messages" in statement
     ]
     indexes = [statement for statement in schema if "NOT EXISTS idx_" in statement]
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA synchronous = OFF")
     for statement in tables:
         connection.execute(statement)
