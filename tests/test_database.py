@@ -610,11 +610,29 @@ def test_bad_repeated_and_stray_statements_are_refused_by_name(
         load(sql_files(tmp_path, **texts))
 
 
+@pytest.mark.parametrize("page_bytes", [512, 8192])
+def test_a_long_log_is_brought_into_the_database_and_begun_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch, page_bytes: int
+) -> None:
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute(f"PRAGMA page_size = {page_bytes}")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode = WAL")
+    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
+    log = Path(f"{database.path}-wal")
+    for number in range(40):
+        write(database, f"{number} " + "x" * 4000)
+    assert 128 * 1024 < log.stat().st_size < 256 * 1024
+    assert Path(database.path).stat().st_size > 64 * 1024
+
+
 def test_the_log_stays_bounded_while_somebody_is_always_reading(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite's own checkpoints hardly ever find a moment without a reader to begin the log anew."""
-    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 256 * 1024)
+    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
+    monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 256 * 1024)
     over = threading.Event()
 
     def keep_reading() -> None:
