@@ -307,7 +307,7 @@ class Server(TcpWSGIServer):
         self._sockets: Any = {}
         self._account_paths = tuple(route.path.partition("<")[0] for route in ACCOUNT_ROUTES)
         self._arrived: list[_Channel] = []
-        self._due: deque[_Channel] = deque()
+        self._due: list[_Channel] = []
         self._begun: deque[_Task] = deque()
         self._collecting_until = 0.0
         self._interpreter_is_free = threading.Event()
@@ -446,7 +446,7 @@ class Server(TcpWSGIServer):
         until = time.monotonic() + ANSWERING_SECONDS
         while self._due or self._begun:
             tasks = [self._begun.popleft() for _ in range(len(self._begun))]
-            due = [self._due.popleft() for _ in range(len(self._due))]
+            due, self._due = self._due, []
             for task in [channel.begin() for channel in due if channel.connected]:
                 if time.monotonic() > until:
                     self.hand_over(task.channel)
