@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
 
-from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import generate_etag, parse_etags, parse_options_header
-from werkzeug.wsgi import get_input_stream
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -164,14 +163,17 @@ class Request:
 
 
 def _read_body(environ: "WSGIEnvironment") -> bytes:
+    announced = get_content_length(environ) or 0
     body = b""
     try:
         stream = get_input_stream(environ)
-        while len(body) <= BODY_LIMIT and (part := stream.read(BODY_LIMIT + 1 - len(body))):
+        while max(announced, len(body)) <= BODY_LIMIT and (part := stream.read(BODY_LIMIT + 1 - len(body))):
             body += part
-    except (OSError, ClientDisconnected):
+        if len(body) < announced <= BODY_LIMIT:
+            raise EOFError
+    except Exception:
         raise ApiError(400, "invalid_body", "The body ended before its announced length") from None
-    if len(body) > BODY_LIMIT:
+    if max(announced, len(body)) > BODY_LIMIT:
         raise ApiError(413, "body_too_large", f"The body is longer than {BODY_LIMIT} bytes")
     return body
 
