@@ -210,7 +210,7 @@ WHERE_READING_ALL_IS_RIGHT = {
     "count_users": (r"SCAN users\b", "counts all accounts for the page beside it"),
     "count_other_active_admins": (r"SCAN u\b", "a host's users need no index on role; asked once for a change of role"),
     "select_all_conversations": (r"SCAN c USING", "pages over the conversations of all, in the order of an index"),
-    "select_all_conversations_by_username": (r"USE TEMP", "sorts those of one person that the other alone still sees"),
+    "select_all_conversations_by_username": (r"USE TEMP", "sorts what the partners of one person see alone"),
     "select_conversation_faults": (r"", "the check recounts everything"),
     "select_mailbox_faults": (r"", "the check recounts everything"),
 }

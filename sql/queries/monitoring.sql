@@ -14,7 +14,7 @@ ORDER BY c.last_message_id DESC
 LIMIT :limit OFFSET :offset;
 
 -- name: select_all_conversations_by_username
--- The same, of one person, whichever side still sees them.
+-- The same, of one person: what the person sees; and what the partner sees alone, or newer messages of.
 SELECT c.owner, c.partner, m.sent_at, c.last_message_id AS id
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
@@ -22,9 +22,7 @@ WHERE c.owner = :username
     AND NOT EXISTS (
         SELECT 1
         FROM msgsvc_conversations AS other
-        WHERE other.owner = c.partner
-            AND other.partner = c.owner
-            AND (other.last_message_id, other.partner) > (c.last_message_id, c.partner)
+        WHERE other.owner = c.partner AND other.partner = c.owner AND other.last_message_id > c.last_message_id
     )
 UNION ALL
 SELECT c.owner, c.partner, m.sent_at, c.last_message_id AS id
@@ -34,9 +32,7 @@ WHERE c.partner = :username
     AND NOT EXISTS (
         SELECT 1
         FROM msgsvc_conversations AS other
-        WHERE other.owner = c.partner
-            AND other.partner = c.owner
-            AND (other.last_message_id, other.partner) > (c.last_message_id, c.partner)
+        WHERE other.owner = c.partner AND other.partner = c.owner AND other.last_message_id >= c.last_message_id
     )
 ORDER BY id DESC
 LIMIT :limit OFFSET :offset;
