@@ -244,6 +244,8 @@ class _Writer:
             self._queued += 1
         self._together_since = time.monotonic()
         try:
+            with suppress(StorageError), self.transaction([]):
+                pass
             yield
         finally:
             self._together_since = None
@@ -423,7 +425,8 @@ class Database:
     def together(self) -> AbstractContextManager[None]:
         """Writers within the block, which must not wait for their commits in it, share the one at its end.
 
-        That one has ended when the block has, well or not.
+        That one has ended when the block has, well or not. No other process writes in the meantime, so what is read
+        within the block still holds when the block writes.
         """
         return self._writer.together()
 

@@ -11,9 +11,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -30,6 +31,8 @@ from msgsvc.logs import write_request
 from msgsvc.middleware import LATER, LOG, new_request_id, standard_headers
 from msgsvc.routes import ACCOUNT_ROUTES
 
+Waiting = TypeVar("Waiting")
+
 log = logging.getLogger("msgsvc")
 
 REQUEST_SECONDS = 15.0
@@ -45,10 +48,10 @@ UNSENT_BYTES = 64 * 1024
 """The next request of a connection waits while more than this of its answers is unsent."""
 
 TOGETHER = 64
-"""So many writing calls at most share a commit, so that none waits long for the others."""
+"""So many calls at most take their steps together, or share a commit, so that none waits long for the others."""
 
 ANSWERING_SECONDS = 0.02
-"""For so long at a time the thread that waits on the net begins reading calls; what is left is for the workers."""
+"""For so long at a time the thread that waits on the net works on reading calls; the rest is for the workers."""
 
 ACCEPTED_TOGETHER = 64
 """So many new connections at most are accepted at a time."""
@@ -307,7 +310,7 @@ class Server(TcpWSGIServer):
         self._sockets: Any = {}
         self._account_paths = tuple(route.path.partition("<")[0] for route in ACCOUNT_ROUTES)
         self._arrived: list[_Channel] = []
-        self._due: list[_Channel] = []
+        self._due: deque[_Channel] = deque()
         self._begun: deque[_Task] = deque()
         self._collecting_until = 0.0
         self._interpreter_is_free = threading.Event()
@@ -446,21 +449,34 @@ class Server(TcpWSGIServer):
         until = time.monotonic() + ANSWERING_SECONDS
         while self._due or self._begun:
             tasks = [self._begun.popleft() for _ in range(len(self._begun))]
-            due, self._due = self._due, []
-            for task in [channel.begin() for channel in due if channel.connected]:
-                if time.monotonic() > until:
-                    self.hand_over(task.channel)
-                else:
-                    task.step()
-                    tasks.append(task)
+            due = islice(_in_time(self._due, until), TOGETHER)
+            entered = deque(channel.begin() for channel in due if channel.connected)
+            for task in _in_time(entered, until):
+                task.step()
+                tasks.append(task)
             for task in tasks:
                 task.step()
             for task in tasks:
                 cast("_Channel", task.channel).finish()
+            if time.monotonic() >= until:
+                self._leave_to_workers([*(cast("_Channel", task.channel) for task in entered), *self._due])
+                self._due.clear()
+
+    def _leave_to_workers(self, channels: Iterable[_Channel]) -> None:
+        """They find out anew who calls: until they come to it, a session may have ended."""
+        for channel in channels:
+            channel.task = None
+            self.hand_over(channel)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         super().pull_trigger()
+
+
+def _in_time(waiting: deque[Waiting], until: float) -> Iterator[Waiting]:
+    """Takes one after the other as long as there is time."""
+    while waiting and time.monotonic() < until:
+        yield waiting.popleft()
 
 
 def _give_up(channels: Iterable[_Channel], error: Exception) -> None:

@@ -328,6 +328,44 @@ def test_reading_calls_that_would_hold_up_the_others_are_answered_by_workers(dat
         assert service.stop() == 0
 
 
+def logged_out_once_entered(database_path: str) -> str:
+    """Another connection ends all sessions, where it may, when the server has found out who calls."""
+    return f"""
+import sqlite3, time
+from contextlib import closing, suppress
+from msgsvc.middleware import Call
+enter = Call.enter
+def enter_and_log_out(self):
+    Call.enter = enter
+    enter(self)
+    with closing(sqlite3.connect({database_path!r}, timeout=0)) as connection, suppress(sqlite3.OperationalError):
+        with connection:
+            connection.execute("DELETE FROM msgsvc_sessions")
+    time.sleep(2 * msgsvc.server.ANSWERING_SECONDS)
+Call.enter = enter_and_log_out
+"""
+
+
+def sessions(database_path: str) -> int:
+    with closing(sqlite3.connect(database_path)) as connection:
+        return int(connection.execute("SELECT count(*) FROM msgsvc_sessions").fetchone()[0])
+
+
+def test_of_a_call_left_to_a_worker_it_is_found_out_anew_who_calls(database_path: str) -> None:
+    token = sign_in(database_path, uma="user")["uma"]
+    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+        assert service.call("GET", f"{API}/inbox", Authorization=token).status == 401
+    assert sessions(database_path) == 0
+
+
+def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path: str) -> None:
+    token = sign_in(database_path, uma="user", thea="therapist")["uma"]
+    message = {"recipient": "thea", "content": "x"}
+    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+        assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
+    assert sessions(database_path) == 2
+
+
 def test_nothing_ends_the_thread_that_writes(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     fails_once = """
