@@ -37,7 +37,9 @@ would be one in five. And pages that change often are brought in once for all th
 """
 
 LONGEST_LOG_BYTES = 64 * 1024 * 1024
-"""Where somebody is always reading, the log is brought in but not begun anew; from here on that waits for readers."""
+"""Where somebody is always reading, the log is brought in but not begun anew. From here on it is: that waits for the
+readers, BUSY_SECONDS at most for each commit.
+"""
 
 BUSY_AGAIN_SECONDS = 0.3
 """How long the writes wait that follow one which waited in vain."""
@@ -305,9 +307,12 @@ class _Writer:
             self._bound_log(raw)
 
     def _bound_log(self, raw: sqlite3.Connection) -> None:
-        """While somebody is always reading, SQLite's own checkpoints seldom get to begin the log anew."""
+        """While somebody is always reading, SQLite's own checkpoints seldom get to begin the log anew.
+
+        And the database may have to grow by as much as the log holds, so the disk must have that much left.
+        """
         try:
-            if self._log.stat().st_size > LONGEST_LOG_BYTES:
+            if self._log.stat().st_size > min(LONGEST_LOG_BYTES, shutil.disk_usage(self._log.parent).free):
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (OSError, sqlite3.Error) as error:
             log.warning("the write-ahead log was not brought into the database: %s", error)

@@ -77,6 +77,14 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.mark.fault
+def test_the_log_leaves_the_database_room_to_grow(disk: Disk) -> None:
+    with closing(Client(create_app(Settings(database=disk.database, send_rate=0)))) as client:
+        thea = client.as_user("thea", "therapist")
+        client.as_user("uma")
+        assert {sending(thea).status_code for _ in range(200)} == {201}
+
+
+@pytest.mark.fault
 def test_a_full_disk_refuses_what_is_written_and_passes_without_a_restart(disk: Disk) -> None:
     with closing(Client(create_app(Settings(database=disk.database, send_rate=0)))) as client:
         thea, uma = client.as_user("thea", "therapist"), client.as_user("uma")
