@@ -37,8 +37,8 @@ would be one in five. And pages that change often are brought in once for all th
 """
 
 LONGEST_LOG_BYTES = 64 * 1024 * 1024
-"""Where somebody is always reading, the log is brought in but not begun anew. From here on it is: that waits for the
-readers, BUSY_SECONDS at most for each commit.
+"""Where somebody is always reading, the log is brought in but not begun anew. From here on commits wait for the readers
+until it is.
 """
 
 BUSY_AGAIN_SECONDS = 0.3
