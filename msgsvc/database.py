@@ -37,8 +37,8 @@ would be one in five. And pages that change often are brought in once for all th
 """
 
 LONGEST_LOG_BYTES = 64 * 1024 * 1024
-"""Where somebody is always reading, the log is brought in but not begun anew. From here on commits wait for the readers
-until it is.
+"""A reader keeps the log from being begun anew. From this length on each commit waits for the readers, BUSY_SECONDS at
+most.
 """
 
 BUSY_AGAIN_SECONDS = 0.3
@@ -263,8 +263,8 @@ class _Writer:
     def _join_commit(self, queued_at: float) -> tuple[Commit, Connection]:
         if self._commit and self._connection:
             return self._commit, self._connection
-        if self._refused_at > queued_at:
-            raise StorageError("storage_busy", "the writer ahead waited for the lock in vain")
+        if self._failure and self._refused_at > queued_at:
+            raise StorageError(self._failure.code, f"as the writer ahead: {self._failure}")
         if self._failure and "readonly" in str(self._failure):
             self._close_idle_readers()
         self._failure = None
@@ -430,8 +430,8 @@ class Database:
     def together(self) -> AbstractContextManager[None]:
         """Writers within the block, which must not wait for their commits in it, share the one at its end.
 
-        That one has ended when the block has, well or not. No other process writes in the meantime, so what is read
-        within the block still holds when the block writes.
+        That one has ended when the block has, well or not. Where the lock can be had, no other process writes until
+        then, so a session found alive is alive when the block writes. Where it cannot, each writer hears why.
         """
         return self._writer.together()
 

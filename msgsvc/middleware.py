@@ -48,7 +48,7 @@ STORAGE_SENTENCES = {
 
 
 class Call:
-    """A request on its way to its answer, in steps, each of which a server may take for many calls before the next.
+    """A request on its way to its answer: enter(), act(), answer(), each of which a server may take for many in a row.
 
     Whatever the outcome, the answer is JSON with a request id.
     """
@@ -70,7 +70,7 @@ class Call:
         self._response = entered if isinstance(entered, Response) else _outcome(entered, self._request)
 
     def answer(self) -> Answer:
-        """Waits until that is stored for good."""
+        """The answer, once what was done is stored for good."""
         request = self._request
         response = _outcome(self._await_commits, request) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()

@@ -33,7 +33,7 @@ other origins are let in, OPTIONS answers their preflight, and answers carry the
 
 ERRORS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request is not valid HTTP/1.1"),
-    "invalid_body": (400, "The body ended before its announced length"),
+    "invalid_body": (400, "The body did not arrive whole"),
     "invalid_field": (400, f"content must have 1 to {fields.CONTENT_LIMIT} characters, not 5001"),
     "invalid_header": (400, "Idempotency-Key must have 1 to 255 visible ASCII characters"),
     "invalid_json": (400, "The body must be a JSON object"),

@@ -51,7 +51,7 @@ TOGETHER = 64
 """So many calls at most take their steps together, or share a commit, so that none waits long for the others."""
 
 ANSWERING_SECONDS = 0.02
-"""For so long at a time the thread that waits on the net works on reading calls; the rest is for the workers."""
+"""For so long at a time the thread that waits on the net enters and acts on reading calls; the rest is for workers."""
 
 ACCEPTED_TOGETHER = 64
 """So many new connections at most are accepted at a time."""

@@ -451,6 +451,13 @@ def test_a_client_that_leaves_before_the_end_of_its_body_gets_400(
     assert (response.status_code, response.json["code"]) == (400, "invalid_body")
 
 
+def test_a_body_of_unknown_length_that_breaks_off_gets_400(uma: Client) -> None:
+    environ = {"wsgi.input": Arriving(b"", fails=True), "CONTENT_LENGTH": "", "wsgi.input_terminated": True}
+    response = uma.patch(f"{WITH}/thea/read", environ_overrides=environ)
+
+    assert (response.status_code, response.json["code"]) == (400, "invalid_body")
+
+
 @pytest.mark.parametrize("server_ends_it", [True, False])
 def test_a_body_that_is_announced_too_long_is_refused_unread(uma: Client, server_ends_it: bool) -> None:
     response = send_arriving(uma, Arriving(b"", fails=True), 64 * 1024 + 1, server_ends_it=server_ends_it)
