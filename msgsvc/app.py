@@ -12,11 +12,11 @@ from msgsvc import cors
 from msgsvc.accounts import create_first_admin
 from msgsvc.database import Database
 from msgsvc.json_http import ApiError, Request, Response, Services
-from msgsvc.middleware import Authenticate, Call, Handling, authorize
+from msgsvc.middleware import Authenticate, Call, authorize
 from msgsvc.migrations import migrate
 from msgsvc.openapi import document
 from msgsvc.queries import load, sql_directory
-from msgsvc.routes import Route, routes, url_map
+from msgsvc.routes import Handler, Route, routes, url_map
 from msgsvc.settings import Settings
 from msgsvc.tokens import PasswordHasher
 
@@ -44,7 +44,7 @@ class App:
         """The request as steps, for a server that takes them by itself."""
         return Call(environ, self.services, self._enter)
 
-    def _enter(self, request: Request) -> Handling | Response:
+    def _enter(self, request: Request) -> Handler | Response:
         try:
             match: tuple[Route, Any] = self._urls.match(request.path(), request.environ["REQUEST_METHOD"])
         except (NotFound, UnicodeDecodeError):

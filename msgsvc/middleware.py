@@ -15,7 +15,7 @@ from msgsvc.accounts import actor, audit_denial
 from msgsvc.database import StorageError
 from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token
 from msgsvc.logs import RequestLine, log_request
-from msgsvc.routes import Route, Who
+from msgsvc.routes import Handler, Route, Who
 from msgsvc.tokens import session_limits, token_hash
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ Authenticate = Callable[["WSGIEnvironment"], str | None]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body."""
 
-Handling = Callable[[Request], Response]
-Enter = Callable[[Request], Handling | Response]
+Enter = Callable[[Request], Handler | Response]
 Outcome = TypeVar("Outcome")
 
 log = logging.getLogger("msgsvc")
@@ -57,7 +56,7 @@ class Call:
         self._started = time.perf_counter()
         self._request = Request(environ, services, _request_id(environ))
         self._enter = enter
-        self._entered: Handling | Response
+        self._entered: Handler | Response
         self._response: Response
 
     def enter(self) -> None:

@@ -11,10 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -30,8 +29,6 @@ from msgsvc.json_http import ApiError
 from msgsvc.logs import write_request
 from msgsvc.middleware import LATER, LOG, new_request_id, standard_headers
 from msgsvc.routes import ACCOUNT_ROUTES
-
-Waiting = TypeVar("Waiting")
 
 log = logging.getLogger("msgsvc")
 
@@ -122,15 +119,16 @@ class _Parser(HTTPRequestParser):
 class _Task(WSGITask):
     """A request in steps, each of which can be taken for many requests in a row."""
 
+    channel: "_Channel"
     response = b""
     fault: Exception | None = None
 
-    def __init__(self, channel: HTTPChannel, request: Any) -> None:
+    def __init__(self, channel: "_Channel", request: Any) -> None:
         super().__init__(channel, request)
         self._remaining = self._steps()
 
     def _steps(self) -> Iterator[None]:
-        call = cast("Server", self.channel.server).app.call(self.get_environment())
+        call = self.channel.server.app.call(self.get_environment())
         call.enter()
         yield
         call.act()
@@ -161,7 +159,7 @@ class _Task(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         """waitress's, with LATER and perhaps LOG."""
         environ: dict[str, Any] = super().get_environment()
-        environ.update(cast("Server", self.channel.server).offers)
+        environ.update(self.channel.server.offers)
         return environ
 
     def build_response_header(self) -> bytes:
@@ -234,7 +232,7 @@ class _Channel(HTTPChannel):
         self.task.step()
         return self.task
 
-    def task_class(self, _channel: HTTPChannel, request: Any) -> _Task:  # type: ignore[override]
+    def task_class(self, _channel: "_Channel", request: Any) -> _Task:  # type: ignore[override]
         """What service() asks for a task: gives away the one that has begun, or a new one."""
         task, self.task = self.task or _Task(self, request), None
         return task
@@ -449,17 +447,21 @@ class Server(TcpWSGIServer):
         until = time.monotonic() + ANSWERING_SECONDS
         while self._due or self._begun:
             tasks = [self._begun.popleft() for _ in range(len(self._begun))]
-            due = islice(_in_time(self._due, until), TOGETHER)
-            entered = deque(channel.begin() for channel in due if channel.connected)
-            for task in _in_time(entered, until):
+            entered: deque[_Task] = deque()
+            while self._due and len(entered) < TOGETHER and time.monotonic() < until:
+                channel = self._due.popleft()
+                if channel.connected:
+                    entered.append(channel.begin())
+            while entered and time.monotonic() < until:
+                task = entered.popleft()
                 task.step()
                 tasks.append(task)
             for task in tasks:
                 task.step()
             for task in tasks:
-                cast("_Channel", task.channel).finish()
+                task.channel.finish()
             if time.monotonic() >= until:
-                self._leave_to_workers([*(cast("_Channel", task.channel) for task in entered), *self._due])
+                self._leave_to_workers([*(task.channel for task in entered), *self._due])
                 self._due.clear()
 
     def _leave_to_workers(self, channels: Iterable[_Channel]) -> None:
@@ -471,12 +473,6 @@ class Server(TcpWSGIServer):
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         super().pull_trigger()
-
-
-def _in_time(waiting: deque[Waiting], until: float) -> Iterator[Waiting]:
-    """Takes one after the other as long as there is time."""
-    while waiting and time.monotonic() < until:
-        yield waiting.popleft()
 
 
 def _give_up(channels: Iterable[_Channel], error: Exception) -> None:

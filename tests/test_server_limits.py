@@ -319,13 +319,42 @@ def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Ser
     assert resources(service)[1] <= memory + 50
 
 
-def test_reading_calls_that_would_hold_up_the_others_are_answered_by_workers(database_path: str) -> None:
-    tokens = sign_in(database_path, uma="user")
-    with serving(database_path, prepare="msgsvc.server.ANSWERING_SECONDS = 0") as service:
+SHOW_WHO_ANSWERS = """
+import threading
+from msgsvc.middleware import Call
+enter, act, answer = Call.enter, Call.act, Call.answer
+entered = most = 0
+def count_and_enter(self):
+    global entered, most
+    entered += 1
+    most = max(most, entered)
+    enter(self)
+def act_and_count(self):
+    global entered
+    entered -= 1
+    act(self)
+def show(self):
+    status, headers, body = answer(self)
+    return status, [*headers, ("X-Thread", threading.current_thread().name), ("X-Most", str(most))], body
+Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "thread", "together"),
+    [("", "MainThread", 64), ("TOGETHER = 4", "MainThread", 4), ("ANSWERING_SECONDS = 0", "waitress-", 64)],
+)
+def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_late_ones_to_workers(
+    database_path: str, limit: str, thread: str, together: int
+) -> None:
+    token = sign_in(database_path, uma="user")["uma"]
+    with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\nmsgsvc.server.{limit or 'log'}") as service:
         with ThreadPoolExecutor(16) as pool:
-            answers = pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=tokens["uma"]), range(100))
-            assert {answer.status for answer in answers} == {200}
+            answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
         assert service.stop() == 0
+    assert {answer.status for answer in answers} == {200}
+    assert all(answer.headers["X-Thread"].startswith(thread) for answer in answers)
+    assert max(int(answer.headers["X-Most"]) for answer in answers) <= together
 
 
 def logged_out_once_entered(database_path: str) -> str:
@@ -377,7 +406,7 @@ def fail(self):
 Database.together = fail
 """
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=fails_once) as service:
+    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:
         with pytest.raises(http.client.RemoteDisconnected):
             service.call("POST", f"{API}/send", message, Authorization=token)
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
