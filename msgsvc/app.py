@@ -78,9 +78,9 @@ def create_app(
     Raises SettingsError, MigrationError or OSError.
     """
     settings = settings or Settings.from_environ(os.environ)
-    database = Database(settings.database, load(sql_directory() / "queries"))
-    migrate(database.path)
     standalone = authenticate is None
+    database = Database(settings.database, load(sql_directory() / "queries"), shared=not standalone)
+    migrate(database.path)
     table = routes(settings.prefix, standalone=standalone)
     openapi = document(table, standalone=standalone)
     services = Services(settings, database, clock, PasswordHasher(settings.threads), openapi)

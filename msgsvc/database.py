@@ -31,15 +31,18 @@ PAUSE_SECONDS = 10.0
 """How long a fork or the end waits for the transaction that runs."""
 
 LOG_BYTES = 48 * 1024 * 1024
-"""How long the write-ahead log becomes before it is brought into the database. A commit waits for that, so it is to be
-seldom: where 16 clients send without a pause, fewer than one call in a hundred waits; with SQLite's own 1,000 pages it
-would be one in five. And pages that change often are brought in once for all their changes.
+"""How long the write-ahead log becomes before a commit brings it into the database, for which its calls wait about
+25 ms. Where 16 clients send without a pause, fewer than one call in a hundred waits; with SQLite's own 1,000 pages one
+in five would wait 5 ms. And pages that change often are brought in once for all their changes.
 """
 
 LONGEST_LOG_BYTES = 64 * 1024 * 1024
-"""A reader keeps the log from being begun anew. From this length on each commit waits for the readers, BUSY_SECONDS at
-most.
+"""Readers may keep the log from being begun anew. From this length on each commit tries to, and waits BUSY_SECONDS for
+them at most.
 """
+
+HELD_LOG_SECONDS = 10.0
+"""How long commits do not wait for readers again after one did in vain."""
 
 BUSY_AGAIN_SECONDS = 0.3
 """How long the writes wait that follow one which waited in vain."""
@@ -159,9 +162,19 @@ def log_sqlite_version() -> None:
         )
 
 
+def lengthen_log(connection: Connection) -> None:
+    """Lets the write-ahead log grow to LOG_BYTES before a commit of this connection brings it in."""
+    ((page_bytes,),) = connection.execute("PRAGMA page_size")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // page_bytes}")
+
+
+def _log_file(path: str) -> Path:
+    return Path(f"{path}-wal")
+
+
 def inspection_mode(path: str) -> str:
     """The mode in which looking at a file changes nothing: whoever may write brings the log into it at the end."""
-    log_file = Path(f"{path}-wal")
+    log_file = _log_file(path)
     return "ro" if log_file.exists() and log_file.stat().st_size else "rw"
 
 
@@ -193,9 +206,15 @@ class _Writer:
     """The one connection of a process that writes, and the turn-taking on it."""
 
     def __init__(
-        self, path: str, open_connection: Callable[[], Connection], close_idle_readers: Callable[[], None]
+        self,
+        log_file: Path,
+        shared: bool,
+        open_connection: Callable[[], Connection],
+        close_idle_readers: Callable[[], None],
     ) -> None:
-        self._log = Path(f"{path}-wal")
+        self._log_file = log_file
+        self._log_held_until = float("-inf")
+        self._shared = shared
         self._open_connection = open_connection
         self._close_idle_readers = close_idle_readers
         self._connection: Connection | None = None
@@ -273,10 +292,9 @@ class _Writer:
         try:
             connection.raw.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
             connection.raw.execute("BEGIN IMMEDIATE")
-            if self._connection is None:
-                ((page_bytes,),) = connection.raw.execute("PRAGMA page_size")
-                connection.raw.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // page_bytes}")
-        except sqlite3.Error as error:
+            if self._connection is None and not self._shared:
+                lengthen_log(connection)
+        except (sqlite3.Error, StorageError) as error:
             self._refused_at = time.monotonic()
             self._failure = _storage_error(error)
             self._connection = None
@@ -312,8 +330,15 @@ class _Writer:
         And the database may have to grow by as much as the log holds, so the disk must have that much left.
         """
         try:
-            if self._log.stat().st_size > min(LONGEST_LOG_BYTES, shutil.disk_usage(self._log.parent).free):
-                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            log_bytes = self._log_file.stat().st_size
+            if log_bytes <= min(LONGEST_LOG_BYTES, shutil.disk_usage(self._log_file.parent).free):
+                return
+            patience = 0.0 if time.monotonic() < self._log_held_until else BUSY_SECONDS
+            raw.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
+            ((is_held, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if is_held and patience:
+                self._log_held_until = time.monotonic() + HELD_LOG_SECONDS
+                log.warning("readers hold the write-ahead log, which is %d bytes long by now", log_bytes)
         except (OSError, sqlite3.Error) as error:
             log.warning("the write-ahead log was not brought into the database: %s", error)
 
@@ -338,9 +363,14 @@ class _Writer:
 class Database:
     """One SQLite file, usable from any number of threads and after a fork."""
 
-    def __init__(self, path: str, statements: Mapping[str, str]) -> None:
-        """path ``:memory:`` stands for a private file that close() removes, so that every thread sees the same."""
+    def __init__(self, path: str, statements: Mapping[str, str], *, shared: bool = False) -> None:
+        """path ``:memory:`` stands for a private file that close() removes, so that every thread sees the same.
+
+        The log of a file that is shared with a host is brought in at SQLite's own 1,000 pages: a longer one would be
+        left to the host's commits.
+        """
         self._statements = statements
+        self._shared = shared
         self._closed = False
         self._remove_file: Callable[[], object] = lambda: None
         if path == ":memory:":
@@ -349,9 +379,12 @@ class Database:
             path = str(Path(directory, "messages.db"))
         self.path = str(Path(path).absolute())
         self._idle_readers: deque[Connection] = deque()
-        self._writer = _Writer(self.path, self._open, self._close_idle_readers)
+        self._writer = self._new_writer()
         _close_connections_around_forks()
         _databases.add(self)
+
+    def _new_writer(self) -> _Writer:
+        return _Writer(_log_file(self.path), self._shared, self._open, self._close_idle_readers)
 
     def _open(self, mode: str = "rw") -> Connection:
         if self._closed:
@@ -473,7 +506,7 @@ class Database:
     def start_afresh(self) -> None:
         """In a child after a fork: nothing of the parent's is used."""
         self._idle_readers = deque()
-        self._writer = _Writer(self.path, self._open, self._close_idle_readers)
+        self._writer = self._new_writer()
 
 
 _databases: "weakref.WeakSet[Database]" = weakref.WeakSet()

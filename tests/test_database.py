@@ -633,6 +633,7 @@ def test_the_log_stays_bounded_while_somebody_is_always_reading(
     """SQLite's own checkpoints hardly ever find a moment without a reader to begin the log anew."""
     monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
     monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 256 * 1024)
+    monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", 0.0)
     over = threading.Event()
 
     def keep_reading() -> None:
@@ -648,6 +649,39 @@ def test_the_log_stays_bounded_while_somebody_is_always_reading(
             longest = max(longest, Path(f"{database.path}-wal").stat().st_size)
         over.set()
     assert longest < 1024 * 1024
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(1000.0, 1), (0.0, 5)])
+def test_a_reader_who_holds_a_long_log_is_waited_for_and_named_once_in_a_while(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seconds: float, waits: int
+) -> None:
+    monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", seconds)
+    monkeypatch.setattr("msgsvc.database.BUSY_SECONDS", 0.01)
+    log = Path(f"{database.path}-wal")
+    with database.read() as reader:
+        reader.one("count_notes")
+        write(database, "long " + "x" * 100_000)
+        monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 64 * 1024)
+        for number in range(5):
+            write(database, str(number))
+        assert log.stat().st_size > 64 * 1024
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "readers hold the write-ahead log"
+    ] * waits
+    write(database, "after")
+    assert log.stat().st_size == 0
+
+
+def test_the_log_of_a_file_shared_with_a_host_stays_as_short_as_sqlite_keeps_it(database_path: str) -> None:
+    """What msgsvc alone would leave in it, the next commit of the host would have to bring in."""
+    app = create_app(Settings(database=database_path, send_rate=0), authenticate=lambda _: None)
+    with closing(app), closing(sqlite3.connect(database_path)) as connection:
+        ((page_bytes,),) = connection.execute("PRAGMA page_size")
+        for _ in range(20):
+            with app.services.database.transaction() as transaction:
+                transaction.execute("CREATE TABLE IF NOT EXISTS ballast (content)")
+                transaction.execute("INSERT INTO ballast VALUES (zeroblob(:bytes))", {"bytes": 100 * page_bytes})
+        assert Path(f"{database_path}-wal").stat().st_size < 1200 * page_bytes
 
 
 def test_a_pause_between_two_writers_of_a_batch_loses_neither(database: Database) -> None:

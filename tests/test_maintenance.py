@@ -238,7 +238,7 @@ def test_a_backup_that_fails_leaves_nothing_behind(database: str, tmp_path: Path
     target = copies / "copy.db"
     if fault == "a damaged source":
         content = bytearray(Path(database).read_bytes())
-        content[4096 * 5 : 4096 * 6] = random.Random(5).randbytes(4096)
+        content[PAGE_BYTES * 10 : PAGE_BYTES * 12] = random.Random(5).randbytes(PAGE_BYTES * 2)
         Path(database).write_bytes(content)
     elif fault == "a missing directory":
         target = copies / "nowhere" / "copy.db"

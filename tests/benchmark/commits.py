@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
-from msgsvc.database import Connection, Database
+from msgsvc.database import Connection, Database, lengthen_log
 from msgsvc.queries import load, sql_directory
 
 from .load import Measurement
@@ -23,6 +23,7 @@ class PlainLock:
     def __init__(self, path: Path, statements: dict[str, str]) -> None:
         self._lock = threading.Lock()
         self._connection = Connection(str(path), statements, mode="rw", busy_seconds=5.0)
+        lengthen_log(self._connection)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
