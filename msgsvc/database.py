@@ -37,12 +37,10 @@ in five would wait 5 ms. And pages that change often are brought in once for all
 """
 
 LONGEST_LOG_BYTES = 64 * 1024 * 1024
-"""Readers may keep the log from being begun anew. From this length on each commit tries to, and waits BUSY_SECONDS for
-them at most.
-"""
+"""Readers may keep the log from being begun anew. From this length on a commit waits for them, BUSY_SECONDS at most."""
 
 HELD_LOG_SECONDS = 10.0
-"""How long commits do not wait for readers again after one did in vain."""
+"""How long no commit waits for readers again after one did in vain."""
 
 BUSY_AGAIN_SECONDS = 0.3
 """How long the writes wait that follow one which waited in vain."""
@@ -331,12 +329,12 @@ class _Writer:
         """
         try:
             log_bytes = self._log_file.stat().st_size
-            if log_bytes <= min(LONGEST_LOG_BYTES, shutil.disk_usage(self._log_file.parent).free):
+            is_long = log_bytes > min(LONGEST_LOG_BYTES, shutil.disk_usage(self._log_file.parent).free)
+            if not is_long or time.monotonic() < self._log_held_until:
                 return
-            patience = 0.0 if time.monotonic() < self._log_held_until else BUSY_SECONDS
-            raw.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
+            raw.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
             ((is_held, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if is_held and patience:
+            if is_held:
                 self._log_held_until = time.monotonic() + HELD_LOG_SECONDS
                 log.warning("readers hold the write-ahead log, which is %d bytes long by now", log_bytes)
         except (OSError, sqlite3.Error) as error:
