@@ -84,9 +84,14 @@ def create_app(
     table = routes(settings.prefix, standalone=standalone)
     openapi = document(table, standalone=standalone)
     services = Services(settings, database, clock, PasswordHasher(settings.threads), openapi)
+    app = App(services, table, authenticate)
     if standalone:
-        create_first_admin(services)
-    return App(services, table, authenticate)
+        try:
+            create_first_admin(services)
+        except Exception:
+            app.close()
+            raise
+    return app
 
 
 def remote_user(environ: "WSGIEnvironment") -> str | None:

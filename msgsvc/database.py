@@ -82,8 +82,12 @@ class Connection:
             )
         except sqlite3.Error as error:
             raise _storage_error(error) from error
-        self.execute("PRAGMA foreign_keys = ON")
-        self.execute("PRAGMA synchronous = FULL")
+        try:
+            self.execute("PRAGMA foreign_keys = ON")
+            self.execute("PRAGMA synchronous = FULL")
+        except StorageError:
+            self.close()
+            raise
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Runs one statement given as text; its rows. Text that is not UTF-8, a host's, is shown as far as it is."""

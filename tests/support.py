@@ -1,5 +1,6 @@
 """What several test files say in the same words."""
 
+from pathlib import Path
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -39,6 +40,11 @@ def mark_read(caller: Client, message_id: int) -> TestResponse:
 
 def delete(caller: Client, message_id: int) -> TestResponse:
     return caller.delete(f"{API}/{message_id}")
+
+
+def open_files() -> set[str]:
+    """The paths of the files that this process has open."""
+    return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
 
 
 def refusal(response: TestResponse) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from support import open_files
 
 from msgsvc import Settings, create_app
 from msgsvc.database import Commit, Connection, Database, StorageError
@@ -398,6 +399,8 @@ def test_the_probe_notices_a_file_overwritten_in_place(database: Database) -> No
         file.write(b"Dear diary, " * 1000)
     with pytest.raises(StorageError):
         database.probe()
+    database.close()
+    assert database.path not in open_files()
 
 
 def test_closing_twice_is_harmless_and_nothing_works_afterwards(database: Database) -> None:

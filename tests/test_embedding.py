@@ -433,7 +433,7 @@ def state():
     loggers = [logging.getLogger(name) for name in ("", "msgsvc", "werkzeug", "waitress")]
     return {
         "environment": dict(os.environ),
-        "directory": os.getcwd(),
+        "directory": [os.getcwd(), os.listdir()],
         "umask": (lambda mask: [mask, os.umask(mask)][0])(os.umask(0o22)),
         "path": list(sys.path),
         "hooks": [str(sys.excepthook), str(threading.excepthook), str(sys.unraisablehook), str(sys.displayhook)],
@@ -443,7 +443,8 @@ def state():
                         if os.path.exists(f"/proc/self/fd/{n}")),
         "loggers": [[l.level, l.propagate, l.disabled, len(l.handlers)] for l in loggers],
         "logging": [logging.root.manager.disable, str(logging.getLoggerClass()), logging.raiseExceptions],
-        "warnings": [str(f) for f in warnings.filters],
+        "log records": str(logging.getLogRecordFactory()),
+        "warnings": [str(warnings.showwarning), *(str(f) for f in warnings.filters)],
         "recursion": sys.getrecursionlimit(),
         "switch": sys.getswitchinterval(),
         "locale": locale.setlocale(locale.LC_ALL),
@@ -456,12 +457,14 @@ def state():
 
 def test_importing_opens_and_changes_nothing(tmp_path: Path) -> None:
     script = """
+    import pytest
+    os.chdir(sys.argv[1])
     before = state()
-    import msgsvc, msgsvc.testing, msgsvc.pytest_plugin
+    import msgsvc, msgsvc.testing, msgsvc.cli, msgsvc.pytest_plugin
     after = state()
     assert after == before, [(k, before[k], after[k]) for k in before if before[k] != after[k]]
     """
-    run_python(GLOBAL_STATE + textwrap.dedent(script))
+    run_python(GLOBAL_STATE + textwrap.dedent(script), str(tmp_path))
 
 
 def test_an_application_leaves_the_process_as_it_was(host_path: str) -> None:

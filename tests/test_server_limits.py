@@ -341,14 +341,14 @@ Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
 
 
 @pytest.mark.parametrize(
-    ("limit", "thread", "together"),
-    [("", "MainThread", 64), ("TOGETHER = 4", "MainThread", 4), ("ANSWERING_SECONDS = 0", "waitress-", 64)],
+    ("seconds", "together", "thread"), [(60, 64, "MainThread"), (60, 4, "MainThread"), (0, 64, "waitress-")]
 )
 def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_late_ones_to_workers(
-    database_path: str, limit: str, thread: str, together: int
+    database_path: str, seconds: int, together: int, thread: str
 ) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\nmsgsvc.server.{limit or 'log'}") as service:
+    limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
+    with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\n{limits}") as service:
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
         assert service.stop() == 0

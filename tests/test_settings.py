@@ -2,9 +2,6 @@
 
 import dataclasses
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,44 +179,3 @@ def test_a_password_never_shows_in_the_settings_as_text() -> None:
 def test_settings_never_change(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(Settings(), name, getattr(Settings(), name))
-
-
-STATE_BEFORE_AND_AFTER_IMPORT = """
-import locale, logging, os, pathlib, signal, socket, sys, threading, warnings
-
-def state():
-    descriptors = pathlib.Path("/proc/self/fd")
-    return {
-        "signals": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
-        "threads": threading.active_count(),
-        "thread hooks": (threading.excepthook, sys.excepthook, sys.unraisablehook),
-        "open files": sorted(os.readlink(link) for link in descriptors.iterdir() if link.exists()),
-        "root logger": (logging.root.level, list(logging.root.handlers), list(logging.root.filters)),
-        "own logger": (logging.getLogger("msgsvc").level, list(logging.getLogger("msgsvc").handlers)),
-        "log record factory": logging.getLogRecordFactory(),
-        "warnings": (list(warnings.filters), warnings.showwarning),
-        "environment": dict(os.environ),
-        "directory": (os.getcwd(), os.listdir()),
-        "locale": locale.setlocale(locale.LC_ALL),
-        "socket timeout": socket.getdefaulttimeout(),
-        "limits": (sys.getrecursionlimit(), sys.getswitchinterval()),
-    }
-
-before = state()
-import msgsvc, msgsvc.testing, msgsvc.cli
-after = state()
-print([name for name in before if before[name] != after[name]])
-"""
-
-
-def test_importing_opens_nothing_and_changes_no_global_state(tmp_path: Path) -> None:
-    script = STATE_BEFORE_AND_AFTER_IMPORT
-    checkout = str(Path(__file__).parent.parent)
-    ran = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.append({checkout!r})\n{script}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")

@@ -1,7 +1,7 @@
 """People management: create, list, role, password, suspension, and the first admin."""
 
 import pytest
-from support import refusal
+from support import open_files, refusal
 
 from msgsvc import Settings, create_app
 from msgsvc.settings import SettingsError
@@ -165,3 +165,4 @@ def test_first_admin_is_not_made_beside_other_accounts(people: People, database_
 def test_unsound_first_admin_stops_the_start(database_path: str, username: str, password: str) -> None:
     with pytest.raises(SettingsError, match="MSGSVC_ADMIN_"):
         create_app(Settings(database=database_path, admin_username=username, admin_password=password))
+    assert database_path not in open_files()
