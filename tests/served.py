@@ -1,14 +1,15 @@
-"""A server process under load, for the tests that do damage to one: it logs to a file, which no reader can hold up."""
+"""msgsvc as a server process, and calls to it. It logs to a file, which no reader can hold up."""
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ class Service:
         self.process = process
         self.log = log
         self.port = self._listening_port()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def _listening_port(self) -> int:
         deadline = time.monotonic() + START_SECONDS
@@ -98,25 +100,29 @@ def call(
 
 
 @contextmanager
-def serving(database: str, *command: str, prepare: str = "", **settings: str) -> Iterator[Service]:
-    """A service on the database. command comes before the interpreter's own; prepare is Python to run first."""
-    log = Path(f"{database}.log")
-    variables = {f"MSGSVC_{name.upper()}": value for name, value in {"send_rate": "0", **settings}.items()}
-    program = f"import sys, msgsvc.server, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
-    arguments = ["-c", program] if prepare else ["-m", "msgsvc"]
+def running(command: Sequence[str], log: Path, **process_options: Any) -> Iterator[Service]:
+    """The server that the command starts, while the block lasts."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [*command, sys.executable, *arguments, "serve", "--port", "0", "--database", database],
-            env=environment(**variables),
-            stderr=errors,
-            stdout=subprocess.DEVNULL,
+            command, stderr=errors, stdout=subprocess.DEVNULL, start_new_session=True, **process_options
         )
     try:
         yield Service(process, log)
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def serving(database: str, *command: str, prepare: str = "", **settings: str) -> Iterator[Service]:
+    """A service on the database. command comes before the interpreter's own; prepare is Python to run first."""
+    variables = {f"MSGSVC_{name.upper()}": value for name, value in {"send_rate": "0", **settings}.items()}
+    program = f"import sys, msgsvc.server, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
+    arguments = ["-c", program] if prepare else ["-m", "msgsvc"]
+    whole_command = [*command, sys.executable, *arguments, "serve", "--port", "0", "--database", database]
+    with running(whole_command, Path(f"{database}.log"), env=environment(**variables)) as service:
+        yield service
 
 
 def sign_in(database: str, **roles: str) -> dict[str, str]:

@@ -10,13 +10,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import urllib.parse
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from processes import WAIT_SECONDS, call, environment, msgsvc, serving
+from processes import WAIT_SECONDS, environment, msgsvc
+from served import call, serving
 
 API = "/api/messages"
 
@@ -56,28 +57,28 @@ def test_the_life_of_an_account(tmp_path: Path) -> None:
     assert password.encode() not in stored
     assert b"a b c d e" not in stored
 
-    with serving(cwd=tmp_path) as server:
+    with serving(str(tmp_path / "messages.db")) as service:
         for name, secret in (("uma", password), ("thea", "a b c d e")):
             body = {"username": name, "password": secret}
-            status, answer = call(f"{server.url}/api/auth/login", "POST", body=body)
-            assert (status, answer["username"]) == (200, name)
+            answer = service.call("POST", "/api/auth/login", body)
+            assert (answer.status, answer.json["username"]) == (200, name)
         again = msgsvc("user", "password", "uma", cwd=tmp_path)
         assert again.output.removesuffix("\n") != password
         body = {"username": "uma", "password": password}
-        assert call(f"{server.url}/api/auth/login", "POST", body=body)[0] == 401
+        assert service.call("POST", "/api/auth/login", body).status == 401
         body["password"] = again.output.removesuffix("\n")
-        assert call(f"{server.url}/api/auth/login", "POST", body=body)[0] == 200
+        assert service.call("POST", "/api/auth/login", body).status == 200
 
 
 def test_a_printed_token_works_until_the_password_is_changed(tmp_path: Path) -> None:
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.removesuffix("\n")
-    with serving(cwd=tmp_path) as server:
-        status, session = call(f"{server.url}/api/auth/session", token=token)
-        assert (status, session["username"], session["role"]) == (200, "uma", "user")
+    with serving(str(tmp_path / "messages.db")) as service:
+        session = service.call("GET", "/api/auth/session", Authorization=token)
+        assert (session.status, session.json["username"], session.json["role"]) == (200, "uma", "user")
         changed = msgsvc("user", "password", "uma", "--password-stdin", cwd=tmp_path, typed="another password\n")
         assert changed == (0, "", "")
-        assert call(f"{server.url}/api/auth/session", token=token)[0] == 401
+        assert service.call("GET", "/api/auth/session", Authorization=token).status == 401
 
 
 def test_a_token_is_stored_only_as_its_hash(tmp_path: Path) -> None:
@@ -90,9 +91,9 @@ def test_a_token_is_stored_only_as_its_hash(tmp_path: Path) -> None:
 def test_a_role_given_on_the_command_line_counts_from_the_next_request(tmp_path: Path) -> None:
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
-    with serving(cwd=tmp_path) as server:
+    with serving(str(tmp_path / "messages.db")) as service:
         assert msgsvc("user", "role", "uma", "clinician", cwd=tmp_path).status == 0
-        assert call(f"{server.url}/api/auth/session", token=token)[1]["role"] == "clinician"
+        assert service.call("GET", "/api/auth/session", Authorization=token).json["role"] == "clinician"
 
 
 # What is wrong
@@ -158,8 +159,8 @@ def test_an_account_cannot_be_made_twice(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_named_in_one_line(tmp_path: Path) -> None:
-    with serving(cwd=tmp_path) as server:
-        port = server.url.rpartition(":")[2]
+    with serving(str(tmp_path / "messages.db")) as service:
+        port = str(service.port)
         ran = msgsvc("serve", "--database", "other.db", "--port", port, cwd=tmp_path)
     assert (ran.status, ran.errors.count("\n")) == (1, 1)
     assert port in json.loads(ran.errors)["message"]
@@ -179,7 +180,7 @@ def test_every_log_line_is_json_and_tells_no_secret(tmp_path: Path) -> None:
     password = made_password(tmp_path, "thea", "therapist")
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
-    with serving(cwd=tmp_path) as server:
+    with serving(str(tmp_path / "messages.db")) as service:
         message = {"recipient": "thea", "subject": "secret subject", "content": "secret content"}
         calls = [
             ("POST", f"{API}/send", f"{API}/send", 201, "uma"),
@@ -189,13 +190,13 @@ def test_every_log_line_is_json_and_tells_no_secret(tmp_path: Path) -> None:
         ]
         for number, (method, path, _, status, _) in enumerate(calls):
             body = message if method == "POST" else None
-            headers = {"X-Request-ID": f"call-{number}"}
-            assert call(server.url + path, method, token=token, body=body, headers=headers)[0] == status
+            headers = {"Authorization": token, "X-Request-ID": f"call-{number}"}
+            assert service.call(method, path, body, **headers).status == status
         login = {"username": "thea", "password": password}
-        assert call(f"{server.url}/api/auth/login", "POST", body=login)[0] == 200
-        assert server.stop() == 0
-    text = "".join(server.lines)
-    lines = [json.loads(line) for line in server.lines]
+        assert service.call("POST", "/api/auth/login", login).status == 200
+        assert service.stop() == 0
+    text = service.log.read_text()
+    lines = service.log_lines()
     assert all({"time", "level", "message"} <= line.keys() for line in lines)
     requests = [line for line in lines if "method" in line]
     assert len(requests) == len(calls) + 1
@@ -216,48 +217,42 @@ def test_calls_are_answered_while_nobody_takes_the_log(tmp_path: Path) -> None:
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
     message = {"recipient": "thea", "content": "Hello"}
-    with serving(cwd=tmp_path) as server:
-        assert server.process.stderr
-        server.process.stderr.close()
+    with serving(str(tmp_path / "messages.db"), "sh", "-c", '"$@" 2>&1 | head -n 1 >&2', "sh") as service:
         for _ in range(3):
-            assert call(f"{server.url}{API}/send", "POST", token=token, body=message)[0] == 201
-            assert call(f"{server.url}{API}/inbox", token=token)[0] == 200
+            assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
+            assert service.call("GET", f"{API}/inbox", Authorization=token).status == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(cwd=tmp_path) as server:
-        assert call(f"{server.url}/healthz")[0] == 200
-        server.process.send_signal(number)
-        _, errors = server.process.communicate(timeout=WAIT_SECONDS)
-        assert server.process.returncode == 0
-        assert {json.loads(line)["level"] for line in errors.splitlines()} <= {"info", "warning"}
+    with serving(str(tmp_path / "messages.db")) as service:
+        assert service.call("GET", "/healthz").status == 200
+        assert service.stop(number) == 0
+        assert {line["level"] for line in service.log_lines()} <= {"info", "warning"}
 
 
 def test_a_connection_lives_on_after_answers_without_a_body(tmp_path: Path) -> None:
     made_password(tmp_path, "thea", "therapist")
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
-    with serving(cwd=tmp_path) as server:
-        address = urllib.parse.urlsplit(server.url)
-        with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=WAIT_SECONDS)) as connection:
+    with serving(str(tmp_path / "messages.db")) as service, closing(service.connection()) as connection:
 
-            def ask(method: str, path: str, **headers: str) -> tuple[int, str | None]:
-                connection.request(method, path, headers={"Authorization": token, **headers})
-                response = connection.getresponse()
-                response.read()
-                return response.status, response.getheader("ETag")
+        def ask(method: str, path: str, **headers: str) -> tuple[int, str | None]:
+            connection.request(method, path, headers={"Authorization": token, **headers})
+            response = connection.getresponse()
+            response.read()
+            return response.status, response.getheader("ETag")
 
-            connection.connect()
-            socket = connection.sock
-            status, tag = ask("GET", f"{API}/unread")
-            assert (status, bool(tag)) == (200, True)
-            assert ask("GET", f"{API}/unread", **{"If-None-Match": tag}) == (304, tag)
-            assert ask("DELETE", f"{API}/conversation/thea")[0] == 204
-            assert ask("GET", f"{API}/unread")[0] == 200
-            assert ask("GET", f"{API}/missing")[0] == 404
-            assert ask("GET", f"{API}/inbox")[0] == 200
-            assert connection.sock is socket
+        connection.connect()
+        socket = connection.sock
+        status, tag = ask("GET", f"{API}/unread")
+        assert (status, bool(tag)) == (200, True)
+        assert ask("GET", f"{API}/unread", **{"If-None-Match": tag}) == (304, tag)
+        assert ask("DELETE", f"{API}/conversation/thea")[0] == 204
+        assert ask("GET", f"{API}/unread")[0] == 200
+        assert ask("GET", f"{API}/missing")[0] == 404
+        assert ask("GET", f"{API}/inbox")[0] == 200
+        assert connection.sock is socket
 
 
 # The demo
@@ -277,7 +272,9 @@ def send_with_urllib(line: str) -> int:
             body = json.loads(next(words))
         elif not word.startswith("-"):
             url = word
-    return call(url, method, headers=headers, body=body)[0]
+    address = urlsplit(url)
+    with closing(http.client.HTTPConnection(address.netloc, timeout=WAIT_SECONDS)) as connection:
+        return call(connection, method, address._replace(scheme="", netloc="").geturl(), body, **headers).status
 
 
 def send_with_curl(line: str) -> int:

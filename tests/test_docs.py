@@ -203,7 +203,7 @@ def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
         for sender, recipient in (("thea", "uma"), ("uma", "thea"), ("thea", "uma")):
             body = {"recipient": recipient, "content": "Hello"}
             service.call("POST", "/api/messages/send", body, Authorization=tokens[sender])
-        variables = f"URL=http://127.0.0.1:{service.port} TOKEN={bare['uma']} ADMIN_TOKEN={bare['adam']}\n"
+        variables = f"URL={service.url} TOKEN={bare['uma']} ADMIN_TOKEN={bare['adam']}\n"
         statuses = []
         for block in blocks(API):
             said = run(tmp_path, "sh", "-e", "-c", variables + block.text)

@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from processes import CHECKOUT, call, msgsvc, serving
+from processes import CHECKOUT, environment, msgsvc
+from served import running
 
 API = "/api/messages"
 
@@ -58,12 +59,12 @@ def serve_a_message(cwd: Path, command: tuple[str, ...] = (), **variables: str) 
     for name, role in (("thea", "therapist"), ("uma", "user")):
         assert msgsvc("user", "add", name, "--role", role, cwd=cwd, command=command, **variables).status == 0
         tokens[name] = msgsvc("token", name, cwd=cwd, command=command, **variables).output.strip()
-    with serving(cwd=cwd, command=command, **variables) as server:
+    serve = [*(command or (sys.executable, "-m", "msgsvc")), "serve", "--port", "0"]
+    with running(serve, Path(f"{cwd}.log"), cwd=cwd, env=environment(**variables)) as service:
         message = {"recipient": "uma", "content": "How are you?"}
-        assert call(f"{server.url}{API}/send", "POST", token=tokens["thea"], body=message)[0] == 201
-        status, answer = call(f"{server.url}{API}/inbox", token=tokens["uma"])
-        assert (status, answer["total_unread"]) == (200, 1)
-        assert server.stop() == 0
+        assert service.call("POST", f"{API}/send", message, Authorization=tokens["thea"]).status == 201
+        assert service.call("GET", f"{API}/inbox", Authorization=tokens["uma"]).json["total_unread"] == 1
+        assert service.stop() == 0
 
 
 def test_the_wheel_holds_the_code_the_sql_files_and_nothing_else(wheel: Path) -> None:

@@ -3,16 +3,15 @@
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from processes import CHECKOUT, Serving, call, environment
+from processes import CHECKOUT, environment
+from served import Service, running
 
 from msgsvc import server
 
@@ -27,7 +26,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def deployed(volume: Path, command: str = DEPLOY["startCommand"], **variables: str) -> Iterator[Serving]:
+def deployed(volume: Path, command: str = DEPLOY["startCommand"], **variables: str) -> Iterator[Service]:
     """A deployment: the command in a shell, in a directory that the next deployment will not have."""
     railway = {
         "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
@@ -39,54 +38,41 @@ def deployed(volume: Path, command: str = DEPLOY["startCommand"], **variables: s
     }
     container = volume.parent / "container"
     container.mkdir(exist_ok=True)
-    with subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        cwd=container,
-        env=environment(**{**railway, **variables}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            deployment = Serving(process)
-            deployment.wait_until_it_listens()
-            deployment.url = f"http://127.0.0.1:{railway['PORT']}"
-            yield deployment
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    log = volume.parent / "deployment.log"
+    with running(
+        ["/bin/sh", "-c", command], log, cwd=container, env=environment(**{**railway, **variables})
+    ) as service:
+        assert service.port == int(railway["PORT"])
+        yield service
     assert list(container.iterdir()) == []
 
 
-def login(url: str) -> str:
-    status, body = call(f"{url}/api/auth/login", "POST", body=ADMIN)
-    assert (status, body["role"]) == (200, "admin")
-    return body["token"]
+def login(service: Service) -> str:
+    answer = service.call("POST", "/api/auth/login", ADMIN)
+    assert (answer.status, answer.json["role"]) == (200, "admin")
+    return answer.json["token"]
 
 
 def test_a_redeployment_finds_everything_again(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
     with deployed(volume) as first:
-        assert call(first.url + DEPLOY["healthcheckPath"])[0] == 200
-        token = login(first.url)
+        assert first.call("GET", DEPLOY["healthcheckPath"]).status == 200
+        caller = {"Authorization": login(first), "Idempotency-Key": "welcome"}
         thea = {"username": "thea", "role": "therapist", "password": "a long pass phrase"}
-        assert call(f"{first.url}/api/users", "POST", token=token, body=thea)[0] == 201
+        assert first.call("POST", "/api/users", thea, **caller).status == 201
         message = {"recipient": "thea", "content": "Welcome!"}
-        key = {"Idempotency-Key": "welcome"}
-        sent = call(f"{first.url}/api/messages/send", "POST", token=token, body=message, headers=key)
-        assert (sent[0], sent[1]["message_id"]) == (201, 1)
+        sent = first.call("POST", "/api/messages/send", message, **caller)
+        assert (sent.status, sent.json["message_id"]) == (201, 1)
         asked_to_stop = time.monotonic()
         assert first.stop() == 0
         assert time.monotonic() - asked_to_stop < DEPLOY["drainingSeconds"]
-    assert [json.loads(line)["level"] for line in first.lines].count("error") == 0
+        assert "error" not in {line["level"] for line in first.log_lines()}
 
     with deployed(volume) as second:
-        again = call(f"{second.url}/api/messages/send", "POST", token=token, body=message, headers=key)
-        assert again == sent
-        inbox = call(f"{second.url}/api/messages/inbox", token=login(second.url))[1]
+        again = second.call("POST", "/api/messages/send", message, **caller)
+        assert (again.status, again.json) == (sent.status, sent.json)
+        inbox = second.call("GET", "/api/messages/inbox", Authorization=login(second)).json
         assert [entry["last_message"] for entry in inbox["conversations"]] == ["Welcome!"]
         assert second.stop() == 0
     assert {entry.name for entry in volume.iterdir()} == {"messages.db"}
@@ -96,24 +82,23 @@ def test_a_redeployment_with_another_admin_password_changes_no_account(tmp_path:
     volume = tmp_path / "volume"
     volume.mkdir()
     with deployed(volume) as first:
-        login(first.url)
+        login(first)
     with deployed(volume, MSGSVC_ADMIN_PASSWORD="another pass phrase") as second:
-        login(second.url)
+        login(second)
 
 
 def test_every_interface_is_listened_on_only_because_the_command_says_so(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
 
-    def answers_beyond_localhost(deployment: Serving) -> bool:
-        port = int(deployment.url.rpartition(":")[2])
+    def answers_beyond_localhost(service: Service) -> bool:
         with socket.socket() as outside:
-            return outside.connect_ex(("127.0.0.2", port)) == 0
+            return outside.connect_ex(("127.0.0.2", service.port)) == 0
 
     with deployed(volume) as railway:
         assert answers_beyond_localhost(railway)
     with deployed(volume, "msgsvc serve") as anywhere_else:
-        assert call(f"{anywhere_else.url}/healthz")[0] == 200
+        assert anywhere_else.call("GET", "/healthz").status == 200
         assert not answers_beyond_localhost(anywhere_else)
 
 
