@@ -89,9 +89,9 @@ def _fail(arguments: list[str], line: str, status: int) -> int:
 
 def _parser() -> _Parser:
     parser = _Parser(prog="msgsvc", description="Private one-to-one messaging for care teams.", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     user = commands.add_parser("user", help="manage the accounts", allow_abbrev=False)
-    actions = user.add_subparsers(required=True, metavar="ACTION", dest="action")
+    actions = user.add_subparsers(required=True, metavar="ACTION")
 
     def command(
         name: str,
@@ -173,7 +173,10 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _migrate(options: argparse.Namespace) -> None:
-    for name in migrate(_settings(options).database) or ["nothing to do"]:
+    path = _settings(options).database
+    if path == ":memory:":
+        raise UsageError("--database: a :memory: database is made anew each time, so there is nothing to migrate")
+    for name in migrate(path) or ["nothing to do"]:
         print(name)
 
 
@@ -197,7 +200,7 @@ def _check(options: argparse.Namespace) -> None:
     for fault in faults or ["ok"]:
         print(fault)
     if faults:
-        raise FaultsFoundError(f"{len(faults)} faults in {path}")
+        raise FaultsFoundError(f"{path}: faults found: {len(faults)}")
 
 
 def _backup(options: argparse.Namespace) -> None:

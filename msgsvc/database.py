@@ -58,9 +58,9 @@ def _storage_error(error: sqlite3.Error | StorageError) -> StorageError:
     if isinstance(error, StorageError):
         return error
     detail = str(error)
-    if "full" in detail:
+    if detail == "database or disk is full":
         return StorageError("storage_full", detail)
-    if "locked" in detail or "busy" in detail:
+    if detail.startswith("database ") and "is locked" in detail:
         return StorageError("storage_busy", detail)
     return StorageError("storage_unavailable", detail)
 
@@ -69,7 +69,7 @@ class Connection:
     """One SQLite connection. Every method raises StorageError when the database fails."""
 
     def __init__(self, path: str, statements: Mapping[str, str], *, mode: str, busy_seconds: float) -> None:
-        """mode is SQLite's: ``ro``, ``rw``, or ``rwc`` to create a missing file."""
+        """mode is SQLite's, as in a URI (sqlite.org/uri.html). Raises StorageError."""
         self._statements = statements
         try:
             self.raw = sqlite3.connect(
@@ -455,7 +455,8 @@ class Database:
             commit.wait()
 
     def transaction_in(self, commits: list[Commit]) -> AbstractContextManager[Connection]:
-        """The same, but what the block did is stored only after the waiting for the commit that is added to commits.
+        """The same, but nobody waits here: the commit that will hold the work is added to commits, and has to be waited
+        for before anybody is told.
 
         Writers take turns, each in a savepoint of its own. Whoever finds nobody queued behind it commits for all
         who worked since the last commit.

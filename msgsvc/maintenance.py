@@ -1,7 +1,7 @@
 """What an operator does to a database besides serving it: check it, and take a copy while the service runs."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,19 +13,14 @@ from msgsvc.queries import load, sql_directory
 Progress = Callable[[str], None]
 """Is told again and again what is being done."""
 
-
 _COMPANIONS = ("-journal", "-wal", "-shm")
-
-
-def _silent(_: str) -> None:
-    pass
 
 
 class BackupRefusedError(Exception):
     """The copy would overwrite what must not be overwritten."""
 
 
-def check(path: str, progress: Progress = _silent) -> Iterator[str]:
+def check(path: str, progress: Progress) -> Iterator[str]:
     """A line for each fault: integrity, foreign keys, schema, and the summaries against a full recount.
 
     Raises StorageError where the file cannot be opened as a database.
@@ -52,7 +47,7 @@ def check(path: str, progress: Progress = _silent) -> Iterator[str]:
             yield f"totals: owner {owner}"
 
 
-def backup(path: str, destination: str, progress: Progress = _silent, *, overwrite: bool = False) -> None:
+def backup(path: str, destination: str, progress: Progress, *, overwrite: bool = False) -> None:
     """A consistent copy, verified before it takes its name.
 
     Raises BackupRefusedError, StorageError, or OSError; nothing is left behind then.
@@ -68,9 +63,9 @@ def backup(path: str, destination: str, progress: Progress = _silent, *, overwri
             raise BackupRefusedError(f"{destination} is in no directory that exists")
         if target.exists() and not overwrite:
             raise BackupRefusedError(f"{destination} exists; --overwrite replaces it")
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
+        partial = str(target.parent / f".{target.name}.{secrets.token_hex(8)}")
         try:
+            Path(partial).touch(mode=0o600, exist_ok=False)
             with closing(Connection(partial, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
                 source.copy_to(copy, lambda percent: progress(f"copying: {percent} %"))
                 copy.on_progress(lambda: progress("verifying the copy"))

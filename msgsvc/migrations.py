@@ -53,7 +53,7 @@ def _migrate(path: str, files: dict[str, str]) -> list[str]:
     with closing(Connection(path, {}, mode="rw", busy_seconds=WAIT_SECONDS)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         applied = _apply(connection, files) if pending(connection, files) else []
-        connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
+        _refuse_read_only(connection)
         if connection.execute("PRAGMA journal_mode") != [("wal",)]:
             connection.execute("PRAGMA journal_mode = WAL")
     return applied
@@ -66,6 +66,11 @@ def _refuse_damaged(connection: Connection) -> None:
         ((finding,),) = connection.execute("PRAGMA quick_check(1)")
         if finding != "ok":
             raise MigrationError(f"the database is damaged: {finding}; restore a backup")
+
+
+def _refuse_read_only(connection: Connection) -> None:
+    """A write of nothing: so it is the start that fails, and not the first send."""
+    connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
 
 
 def _apply(connection: Connection, files: dict[str, str]) -> list[str]:

@@ -337,8 +337,8 @@ class Server(TcpWSGIServer):
                 break
 
     def add_task(self, task: Any) -> None:
-        """Reading calls are done by the thread that waits on the net, writing calls by one that does all that have
-        arrived and commits once, all others by the workers.
+        """The inbox, the badge and conversations are answered by the thread that waits on the net, writing calls by one
+        that does all that have arrived and commits once, all others by the workers.
 
         Handing a call over to another thread, and the fight of both for the interpreter lock, costs more than
         reading a page from the database does, or storing a message.
@@ -409,7 +409,8 @@ class Server(TcpWSGIServer):
         """Serves until SIGTERM or SIGINT, finishes what has begun, and refuses the rest."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        log.info("listening on http://%s:%s", self.effective_host, self.effective_port)
+        host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
+        log.info("listening on http://%s:%s", host, self.effective_port)
         log_sqlite_version()
         self._writer.start()
         while not self.stopping:

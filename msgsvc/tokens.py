@@ -5,12 +5,16 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from msgsvc.json_http import ApiError
 from msgsvc.settings import Settings
+
+_METHOD = "scrypt:32768:8:1"
+"""werkzeug's own default."""
+
+_DECOY = f"{_METHOD}$salt$no password has this hash"
 
 
 def new_token() -> str:
@@ -33,10 +37,6 @@ class PasswordHasher:
     def __init__(self, threads: int) -> None:
         self._places = threading.BoundedSemaphore(max(1, threads // 2))
 
-    @cached_property
-    def _decoy(self) -> str:
-        return generate_password_hash(new_token())
-
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
@@ -49,12 +49,12 @@ class PasswordHasher:
     def hash(self, password: str) -> str:
         """The salted hash to store."""
         with self._place():
-            return generate_password_hash(password)
+            return generate_password_hash(password, _METHOD)
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password is the one hashed; None, for an unknown account, costs the same time."""
         with self._place():
-            return check_password_hash(password_hash or self._decoy, password) and password_hash is not None
+            return check_password_hash(password_hash or _DECOY, password)
 
 
 def session_limits(settings: Settings, now: float) -> dict[str, int]:

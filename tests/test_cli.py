@@ -41,6 +41,13 @@ def test_migrating_twice_says_what_was_done_and_then_that_nothing_is_to_do(tmp_p
     assert (tmp_path / "own.db").read_bytes() == content
 
 
+def test_a_memory_database_has_nothing_to_migrate(tmp_path: Path) -> None:
+    refused = msgsvc("migrate", "--database", ":memory:", cwd=tmp_path)
+    assert (refused.status, refused.output, refused.errors.count("\n")) == (2, "", 1)
+    assert ":memory:" in refused.errors
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_life_of_an_account(tmp_path: Path) -> None:
     password = made_password(tmp_path)
     assert re.fullmatch(r"\S{12,}", password)

@@ -54,7 +54,7 @@ def service(served: Served) -> Service:
 
 # ---- framing
 
-BAD, OK, UNAUTHORIZED, MISSING = (400, "bad_request"), (200, None), (401, "wrong_credentials"), (400, "missing_field")
+BAD, OK, UNAUTHORIZED = (400, "bad_request"), (200, None), (401, "wrong_credentials")
 LOGIN = b'{"username": "nobody", "password": "x"}'
 SIZE = b"%d" % len(LOGIN)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -291,9 +291,7 @@ def test_clients_that_trickle_are_cut_off_and_take_nothing_from_the_others(servi
             time.sleep(0.25)
         assert resources(service)[0] >= before + 140
         assert until(lambda: resources(service)[0] <= before + 2, DEADLINE + 5)
-        begun_at = time.monotonic()
         assert service.call("GET", "/healthz").status == 200
-        assert time.monotonic() - begun_at < 1
         for client in clients:
             assert received(client) == b""
 
@@ -513,7 +511,7 @@ def test_clients_that_ask_for_much_and_read_nothing_take_nothing_from_the_others
             client.sendall(row)
         for _ in range(20):
             body = {"recipient": "uma", "content": "Hello"}
-            assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status in (201, 429)
+            assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 201
             assert service.call("GET", f"{API}/unread", Authorization=tokens["uma"]).status == 200
         clients.close()
         assert service.stop() == 0
@@ -545,15 +543,15 @@ def login_attempts(database: str) -> set[str]:
 def test_only_the_trusted_proxy_says_where_a_client_is(
     database_path: str, trusted: str, forwarded: str | None, address: str
 ) -> None:
-    """The login throttle counts by address, so it shows which one is believed; None stands for any."""
+    """The login throttle counts by address, so it shows which one is believed."""
     sign_in(database_path, uma="user")
     with serving(database_path, trusted_proxy=trusted) as service:
         body = {"username": "uma", "password": "wrong password"}
         answer = service.call("POST", "/api/auth/login", body, X_Forwarded_For=forwarded)
-        assert answer.status in ((401,) if address else (400, 401))
+        assert answer.status == 401
         assert set(answer.json) == {"error", "code"}
         assert all(service.log_lines())
-    assert not address or login_attempts(database_path) == {f"address:{address}"}
+    assert login_attempts(database_path) == {f"address:{address}"}
 
 
 # ---- the end
@@ -562,7 +560,7 @@ def test_only_the_trusted_proxy_says_where_a_client_is(
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_under_load_ends_with_every_begun_request_answered(database_path: str, number: int) -> None:
-    """What was answered is stored; what was cut is not; and the end comes in time."""
+    """What was answered is stored, and the end comes in time."""
     senders = {f"sender{n}": "therapist" for n in range(16)}
     tokens = sign_in(database_path, uma="user", **senders)
     answered: set[str] = set()

@@ -120,9 +120,22 @@ def test_unknown_user_and_wrong_password_get_the_same_answer(
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {"Bearer"}
 
 
+def test_behind_a_socket_without_addresses_nobody_says_where_a_client_is(
+    client: Client, add_account: object, host: sqlite3.Connection
+) -> None:
+    """No trusted proxy is not the same as a peer without address."""
+    client.post(
+        "/api/auth/login",
+        json={"username": "uma", "password": "wrong horse"},
+        environ_base={"REMOTE_ADDR": ""},
+        headers={"X-Forwarded-For": "203.0.113.7"},
+    )
+    subjects = host.execute("SELECT subject FROM msgsvc_login_attempts ORDER BY subject").fetchall()
+    assert subjects == [("address:",), ("user:uma",)]
+
+
 def test_an_unknown_user_costs_the_same_time(client: Client, add_account: object, host: sqlite3.Connection) -> None:
     host.execute("UPDATE msgsvc_credentials SET password_hash = ?", (generate_password_hash(PASSWORD),))
-    login(client, "nobody")
 
     def fastest(username: str) -> float:
         def seconds() -> float:

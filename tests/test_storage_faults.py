@@ -6,6 +6,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -417,6 +418,23 @@ def test_a_database_that_cannot_be_written_is_refused_and_left_as_it_was(disk: D
     ran = msgsvc("serve", "--port", "0", "--database", disk.database, cwd=disk.directory)
     assert_refused_in_one_line(ran, "messages.db")
     assert files(disk.directory) == before
+
+
+def test_a_file_that_may_not_be_written_refuses_the_start(database_path: str, tmp_path: Path) -> None:
+    sign_in(database_path, uma="user")
+    Path(database_path).chmod(0o444)
+    command = (*without_the_rights_of_root(), sys.executable, "-m", "msgsvc")
+    ran = msgsvc("serve", "--port", "0", "--database", database_path, cwd=tmp_path, command=command)
+    assert_refused_in_one_line(ran, Path(database_path).name)
+
+
+def test_what_a_host_s_trigger_refuses_is_no_full_disk_whatever_it_says(
+    people: dict[str, Client], host: sqlite3.Connection
+) -> None:
+    host.execute(
+        "CREATE TRIGGER ward BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'the ward is full and locked'); END"
+    )
+    assert_refused(sending(people["thea"]), "storage_unavailable")
 
 
 # ---- health

@@ -54,7 +54,7 @@ def _client_network(request: Request) -> str:
     """
     peer: str = request.environ.get("REMOTE_ADDR", "")
     forwarded: str = request.environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-    is_trusted = request.services.settings.trusted_proxy in ("*", peer)
+    is_trusted = request.services.settings.trusted_proxy in ("*", peer or None)
     for address in (forwarded, peer) if is_trusted else (peer,):
         try:
             ip = ipaddress.ip_address(address)
