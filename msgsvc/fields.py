@@ -46,26 +46,29 @@ def _encodable(value: str) -> bool:
     return True
 
 
+def _not_blank(name: str, value: object, *, limit: int, code: str = "invalid_field") -> str:
+    given = text(name, value, limit=limit, code=code)
+    if not given.strip():
+        _invalid(f"{name} is required: 1 to {limit} characters, not only blanks", "missing_field")
+    return given
+
+
 def content(body: Mapping[str, Any]) -> str:
     """The content of a message; blank counts as missing."""
-    value = text("content", body.get("content"), limit=CONTENT_LIMIT)
-    if not value.strip():
-        _invalid(f"content is required: 1 to {CONTENT_LIMIT} characters, not only blanks", "missing_field")
-    return value
+    return _not_blank("content", body.get("content"), limit=CONTENT_LIMIT)
 
 
 def subject(body: Mapping[str, Any]) -> str | None:
     """The subject of a message; null and empty are none."""
     value = body.get("subject")
-    return text("subject", value, limit=SUBJECT_LIMIT, minimum=0) or None if value is not None else None
+    if value is None:
+        return None
+    return text("subject", value, limit=SUBJECT_LIMIT, minimum=0) or None
 
 
 def reason(value: object) -> str:
     """Why an admin looks at a conversation; blank counts as missing."""
-    given = text("reason", value, limit=REASON_LIMIT, code="invalid_parameter")
-    if not given.strip():
-        _invalid(f"reason is required: 1 to {REASON_LIMIT} characters, not only blanks", "missing_field")
-    return given
+    return _not_blank("reason", value, limit=REASON_LIMIT, code="invalid_parameter")
 
 
 def username(name: str, value: object, code: str = "invalid_field") -> str:

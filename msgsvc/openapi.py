@@ -23,8 +23,8 @@ Private one-to-one messages. JSON in, JSON out, in UTF-8; times are UTC in whole
 
 An error is one sentence for people and a `code` for programs. The checks run in this order: path (404) and method
 (405), session (401), role and suspension (403), the request itself (400, 413, 415), what it names (404), what the
-caller may do to it (403), and 422 last. Before any of them the server refuses what is no proper HTTP (400
-`bad_request`, 431 `headers_too_large`), and `internal_error` (500) is a fault of ours.
+caller may do to it (403), a reused key (422), a limit (429). Before any of them the server refuses what is no proper
+HTTP (400 `bad_request`, 431 `headers_too_large`), and `internal_error` (500) is a fault of ours.
 
 Unknown body fields are refused; unknown query parameters are ignored. A query parameter that is given twice or left
 empty is refused. A body is at most {BODY_LIMIT} bytes long. Every GET answers HEAD as well. Where browser clients of
@@ -662,8 +662,6 @@ def _codes(route: "Route", operation: Operation, parameters: list[str]) -> set[s
     codes = {*operation.errors, *WHO_ERRORS[route.who.name]}
     for parameter in parameters:
         codes.update(PARAMETER_ERRORS[PARAMETERS[parameter]["in"]])
-    if "username" in parameters:
-        codes.add("invalid_field")
     if operation.body:
         codes.update(BODY_ERRORS)
     if operation.stores:

@@ -3,7 +3,6 @@
 import re
 import time
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
 
 _STORED = re.compile(r"(\d{4}-\d\d-\d\d)[ Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):?(\d\d))?", flags=re.ASCII)
 
@@ -13,7 +12,6 @@ def stored(epoch_seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(epoch_seconds))
 
 
-@lru_cache(maxsize=8192)
 def rfc3339(value: object) -> str | None:
     """``2026-02-05T10:30:45Z`` for a stored time: ours, or a host's with ``T``, fractions or an offset.
 

@@ -133,7 +133,7 @@ def test_nothing_is_stored_once_the_act_that_forbids_it_is_answered(
 
     with ThreadPoolExecutor(4) as pool:
         senders = [pool.submit(keep_sending) for _ in range(4)]
-        flowing.wait(10)
+        assert flowing.wait(10)
         assert act(people).status_code in {200, 204}
         (stored,) = host.execute("SELECT count(*) FROM messages").fetchone()
         stop.set()

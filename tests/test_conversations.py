@@ -218,7 +218,7 @@ def ten(people: dict[str, Client]) -> list[int]:
     return ids
 
 
-# the slice of the ten ids that before/after name → which of the ten are shown, and whether there are more
+# query, where {n} is the n-th id → which of the ten messages are shown, and has_more
 PAGES = [
     ("?limit=3", slice(7, 10), True),
     ("?limit=10", slice(0, 10), False),

@@ -6,7 +6,6 @@ import dataclasses
 import re
 import sqlite3
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from graphlib import TopologicalSorter
@@ -168,11 +167,6 @@ def used_names(tree: ast.AST) -> Iterator[str]:
         ):
             constants = (part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant))
             yield from (value for value in constants if isinstance(value, str))
-
-
-def test_statement_names_are_unique_over_all_files() -> None:
-    names = [name for path in SQL_FILES for name in re.findall(r"^-- name: *(.*)$", path.read_text(), re.MULTILINE)]
-    assert Counter(names) == Counter(STATEMENTS.keys())
 
 
 def test_every_statement_is_used_and_every_used_name_exists() -> None:

@@ -14,6 +14,7 @@ from conftest import PEOPLE
 from hypothesis import strategies as st
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
+from processes import CHECKOUT
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from support import API, conversation, send
 from werkzeug.test import TestResponse
@@ -98,6 +99,11 @@ def test_every_error_that_the_code_raises_has_its_code_and_status_in_the_documen
     raised = list(raised_errors())
     assert len(raised) > 20
     assert [(status, code) for status, code in raised if str(openapi.ERRORS.get(code, (0,))[0]) != status] == []
+
+
+def test_every_code_of_the_document_stands_on_the_page_for_callers() -> None:
+    page = (CHECKOUT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [code for code in openapi.ERRORS if f"`{code}`" not in page] == []
 
 
 def test_every_code_of_the_document_is_one_that_the_code_knows() -> None:

@@ -1,7 +1,6 @@
 """Single messages: send, mark read, delete."""
 
 import hashlib
-import hmac
 import json
 import math
 
@@ -32,7 +31,7 @@ def send(request: Request) -> Response:
     with request.transaction() as transaction:
         expired_at = int(now) - IDEMPOTENCY_SECONDS
         first = key and transaction.first("select_idempotency_key", sender=sender, key=key, expired_at=expired_at)
-        if first and hmac.compare_digest(first[0], digest):
+        if first and first[0] == digest:
             return _sent(first[1], first[2], replayed=True)
         facts = transaction.first("select_sending_facts", sender=sender, recipient=recipient)
         if facts is None:
@@ -67,7 +66,8 @@ def _count_send(request: Request, transaction: Connection, now: float) -> None:
         return
     sender = request.caller.username
     interval = 60 / rate
-    tolerance = (SEND_BURST - 0.999) * interval
+    rounding = 0.001
+    tolerance = (SEND_BURST - 1 + rounding) * interval
     if transaction.first("upsert_send_limit", sender=sender, now=now, interval=interval, tolerance=tolerance) is None:
         (used_up_to,) = transaction.one("select_send_limit", sender=sender)
         wait = math.ceil(used_up_to - tolerance - now)

@@ -89,14 +89,12 @@ def ask(address: Address, request: bytes) -> tuple[bytes, bytes]:
     return head, body
 
 
-def measure(
-    address: Address, requests: Iterable[bytes], status: int, seconds: float, connections: int = CONNECTIONS
-) -> Measurement:
+def measure(address: Address, requests: Iterable[bytes], status: int, seconds: float) -> Measurement:
     """Sends the requests, in their order, until they or the seconds are over, and awaits every answer."""
     with _collector_off(), selectors.DefaultSelector() as selector:
         load = _Load(selector, iter(requests), status)
         started = time.perf_counter()
-        for _ in range(connections):
+        for _ in range(CONNECTIONS):
             load.begin(address)
         while load.busy and time.perf_counter() < started + seconds:
             load.turn()
