@@ -11,13 +11,12 @@ from wsgiref.validate import validator
 
 import pytest
 from conformance import description
+from support import PEOPLE
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
 from msgsvc.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
-
-PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}
 
 
 @pytest.fixture
