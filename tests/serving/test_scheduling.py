@@ -1,0 +1,129 @@
+"""Which thread answers a call, and what it finds out again before it does."""
+
+import http.client
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from served import serving, sign_in
+from support import API
+
+SHOW_WHO_ANSWERS = """
+import threading
+from msgsvc.middleware import Call
+enter, act, answer = Call.enter, Call.act, Call.answer
+entered = most = 0
+def count_and_enter(self):
+    global entered, most
+    entered += 1
+    most = max(most, entered)
+    enter(self)
+def act_and_count(self):
+    global entered
+    entered -= 1
+    act(self)
+def show(self):
+    status, headers, body = answer(self)
+    return status, [*headers, ("X-Thread", threading.current_thread().name), ("X-Most", str(most))], body
+Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "together", "thread"), [(60, 64, "MainThread"), (60, 4, "MainThread"), (0, 64, "waitress-")]
+)
+def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_late_ones_to_workers(
+    database_path: str, seconds: int, together: int, thread: str
+) -> None:
+    token = sign_in(database_path, uma="user")["uma"]
+    limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
+    with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\n{limits}") as service:
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
+        assert service.stop() == 0
+    assert {answer.status for answer in answers} == {200}
+    assert all(answer.headers["X-Thread"].startswith(thread) for answer in answers)
+    assert max(int(answer.headers["X-Most"]) for answer in answers) <= together
+
+
+def logged_out_once_entered(database_path: str) -> str:
+    """Another connection ends all sessions, where it may, when the server has found out who calls."""
+    return f"""
+import sqlite3, time
+from contextlib import closing, suppress
+from msgsvc.middleware import Call
+enter = Call.enter
+def enter_and_log_out(self):
+    Call.enter = enter
+    enter(self)
+    with closing(sqlite3.connect({database_path!r}, timeout=0)) as connection, suppress(sqlite3.OperationalError):
+        with connection:
+            connection.execute("DELETE FROM msgsvc_sessions")
+    time.sleep(2 * msgsvc.server.ANSWERING_SECONDS)
+Call.enter = enter_and_log_out
+"""
+
+
+def sessions(database_path: str) -> int:
+    with closing(sqlite3.connect(database_path)) as connection:
+        return int(connection.execute("SELECT count(*) FROM msgsvc_sessions").fetchone()[0])
+
+
+def test_of_a_call_left_to_a_worker_it_is_found_out_anew_who_calls(database_path: str) -> None:
+    token = sign_in(database_path, uma="user")["uma"]
+    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+        assert service.call("GET", f"{API}/inbox", Authorization=token).status == 401
+    assert sessions(database_path) == 0
+
+
+def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path: str) -> None:
+    token = sign_in(database_path, uma="user", thea="therapist")["uma"]
+    message = {"recipient": "thea", "content": "x"}
+    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+        assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
+    assert sessions(database_path) == 2
+
+
+def test_nothing_ends_the_thread_that_writes(database_path: str) -> None:
+    token = sign_in(database_path, uma="user", thea="therapist")["uma"]
+    fails_once = """
+from msgsvc.database import Database
+together = Database.together
+def fail(self):
+    Database.together = together
+    raise MemoryError("sentinel")
+Database.together = fail
+"""
+    message = {"recipient": "thea", "content": "x"}
+    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:
+        with pytest.raises(http.client.RemoteDisconnected):
+            service.call("POST", f"{API}/send", message, Authorization=token)
+        assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
+        assert service.stop() == 0
+        assert "given up: MemoryError" in service.log.read_text()
+        assert "sentinel" not in service.log.read_text()
+
+
+def test_a_fault_of_ours_is_a_500_whichever_thread_answers(database_path: str) -> None:
+    token = sign_in(database_path, uma="user", thea="therapist")["uma"]
+    broken = "import msgsvc.cors\ndef broken(*_): raise KeyError('sentinel')\nmsgsvc.cors.response_headers = broken"
+    calls = [
+        ("GET", "/healthz", None),
+        ("GET", f"{API}/inbox", None),
+        ("POST", f"{API}/send", {"recipient": "thea", "content": "x"}),
+    ]
+    with serving(database_path, prepare=broken) as service:
+        for method, path, body in calls * 2:
+            answer = service.call(method, path, body, Authorization=token)
+            assert (answer.status, answer.json["code"]) == (500, "internal_error"), path
+        assert "sentinel" not in service.log.read_text()
+
+
+@pytest.mark.fault
+def test_wherever_the_calls_are_mounted_logins_at_once_stay_bounded(database_path: str) -> None:
+    sign_in(database_path, uma="user")
+    login = {"username": "uma", "password": "wrong"}
+    with serving(database_path, prefix="/api") as service, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: service.call("POST", "/api/auth/login", login), range(16)))
+    assert {(answer.status, answer.json["code"]) for answer in answers} >= {(503, "too_many_logins")}
