@@ -32,7 +32,7 @@ def read(browser: Client, path: str) -> Any:
 
 
 def run_python(script: str, *arguments: str) -> str:
-    """The output of a Python process of its own, in which warnings are errors."""
+    """Runs the script in a new Python process with warnings as errors; returns its output."""
     run = subprocess.run(
         [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script), *arguments],
         capture_output=True,

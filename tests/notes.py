@@ -26,16 +26,16 @@ def write(database: Database, text: str) -> None:
 
 
 def notes(database: Database) -> set[str]:
-    """What is committed, as another program sees it."""
+    """The committed notes, read by another connection."""
     with closing(sqlite3.connect(database.path)) as connection:
         return {text for (text,) in connection.execute("SELECT text FROM notes")}
 
 
 def in_threads(*works: Callable[[], object]) -> list[BaseException | None]:
-    """Runs all of it at once; what each raised."""
+    """Runs each in its own thread; returns what each raised."""
     with ThreadPoolExecutor(len(works)) as pool:
         return [future.exception() for future in [pool.submit(work) for work in works]]
 
 
 class RefusedError(Exception):
-    """What a handler raises to answer an error."""
+    """Stands for an error that a handler raises."""

@@ -39,7 +39,7 @@ USERS = """
 """
 AT = ["2025-01-01 10:00:00", "2025-01-01 10:00:01", "2025-01-01 10:00:02"]
 ROWS = [
-    # In the order of COLUMNS, from id to created_at.
+    # In the order of COLUMNS.
     (1, "thea", "uma", "Hello", "one", 1, AT[1], AT[0], None, 0, 0, AT[0]),
     (2, "uma", "thea", None, "two", 0, None, AT[0], None, 1, 0, AT[0]),
     (3, "thea", "uma", None, "three", 0, None, AT[1], None, 0, 1, AT[1]),
@@ -80,7 +80,7 @@ def insert_rows(path: str, lacking: tuple[str, ...] = ()) -> None:
 
 
 def schema(path: str) -> dict[str, object]:
-    """Columns of messages, and everything that is the service's own or on messages, whatever the host has beside."""
+    """The columns of messages, the service's own objects and those on messages, without the host's other objects."""
     columns = dict(rows(path, "SELECT name, type FROM pragma_table_info('messages')"))
     objects = rows(
         path,
@@ -96,7 +96,7 @@ def schema(path: str) -> dict[str, object]:
 
 
 def recounted(path: str) -> tuple[set[Any], set[Any]]:
-    """What the summaries must say, counted in plain Python: the conversations and the mailboxes."""
+    """The expected summaries (conversations, mailboxes), counted in plain Python."""
     unread: dict[tuple[str, str], int] = defaultdict(int)
     newest: dict[tuple[str, str], int] = {}
     query = (

@@ -1,4 +1,4 @@
-"""Clients that send bytes as they are, many at once, to one server with a short deadline."""
+"""Clients on plain sockets, which send any bytes, and the server under test with its short deadline."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from served import Service
 
 DEADLINE = 2.0
-"""What the process under test takes for msgsvc.server.REQUEST_SECONDS."""
+"""The value of msgsvc.server.REQUEST_SECONDS in the server under test."""
 
 ADDRESS = "127.0.0.1"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
@@ -48,7 +48,7 @@ def resources(service: Service) -> tuple[int, int]:
 
 
 def until(condition: Any, seconds: float = 20) -> bool:
-    """Whether it becomes true in time."""
+    """Waits until the condition holds; False after that many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

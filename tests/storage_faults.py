@@ -1,4 +1,4 @@
-"""What the tests of storage faults share: a disk that a test can fill, and refusals."""
+"""Helpers of the storage fault tests: a disk that a test can fill, and assertions about refusals."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ class Disk:
 
 
 def without_the_rights_of_root() -> tuple[str, ...]:
-    """The start of a command that heeds the modes of files; whoever is not root does so anyway."""
+    """A command prefix that makes file modes apply to root too; for other users they apply anyway."""
     if os.geteuid() != 0:
         return ()
     if not shutil.which("setpriv"):

@@ -1,4 +1,4 @@
-"""What several test files say in the same words."""
+"""Helpers that several test files use: calls that must succeed, and what the test looks up."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user
 
 
 def send(sender: Client, recipient: str, content: str = "Hello", **more: Any) -> int:
-    """Sends a message that must be accepted; its id."""
+    """Sends a message that must be accepted; returns its id."""
     response = sender.post(f"{API}/send", json={"recipient": recipient, "content": content, **more})
     assert response.status_code == 201, response.text
     return response.json["message_id"]

@@ -1,4 +1,4 @@
-"""Conversations: inbox, unread badge, history, and what is done to all of a conversation."""
+"""Conversations: history, mark all read, hide."""
 
 import sqlite3
 from typing import Any
@@ -22,7 +22,7 @@ def hide(caller: Client, partner: str) -> TestResponse:
 
 @pytest.fixture
 def ten(people: dict[str, Client]) -> list[int]:
-    """The ids of ten messages between thea and uma, among others'."""
+    """The ids of ten messages between thea and uma; other people's messages lie between them."""
     ids = []
     for number in range(10):
         ids.append(send(people["thea"], "uma") if number % 3 else send(people["uma"], "thea"))
@@ -30,7 +30,7 @@ def ten(people: dict[str, Client]) -> list[int]:
     return ids
 
 
-# query, where {n} is the n-th id → which of the ten messages are shown, and has_more
+# query ({n} is the n-th id) → which of the ten messages are shown, has_more
 PAGES = [
     ("?limit=3", slice(7, 10), True),
     ("?limit=10", slice(0, 10), False),
@@ -50,7 +50,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize(("query", "shown", "has_more"), PAGES)
-def test_history_is_walked_by_id(
+def test_history_is_paged_by_id(
     people: dict[str, Client], ten: list[int], query: str, shown: slice, has_more: bool
 ) -> None:
     answer = conversation(people["uma"], "thea", query.format(*ten))
@@ -59,7 +59,7 @@ def test_history_is_walked_by_id(
     assert answer["has_more"] is has_more
 
 
-def test_hidden_messages_take_no_place_in_a_page(people: dict[str, Client], ten: list[int]) -> None:
+def test_hidden_messages_do_not_count_towards_the_page_limit(people: dict[str, Client], ten: list[int]) -> None:
     for message_id in ten[5:9]:
         delete(people["uma"], message_id)
 
@@ -134,7 +134,7 @@ def test_up_to_includes_the_message_it_names(people: dict[str, Client], ten: lis
     assert read == [ten[1], ten[2], ten[4]]
 
 
-def test_up_to_beyond_the_newest_means_all(people: dict[str, Client], ten: list[int]) -> None:
+def test_up_to_beyond_the_newest_marks_all_messages(people: dict[str, Client], ten: list[int]) -> None:
     assert mark_all_read(people["uma"], "thea", {"up_to": 2**63 - 1})["marked"] == 6
 
 
@@ -174,7 +174,7 @@ def test_a_conversation_that_both_hid_is_deleted(
     assert host.execute(count).fetchone() == (10,)
 
 
-def test_a_hidden_conversation_begins_anew(people: dict[str, Client], ten: list[int]) -> None:
+def test_new_message_reopens_a_hidden_conversation(people: dict[str, Client], ten: list[int]) -> None:
     hide(people["uma"], "thea")
     message_id = send(people["thea"], "uma", "Are you there?")
 
@@ -203,7 +203,7 @@ def test_a_conversation_is_with_another_person_that_exists(
 @pytest.mark.parametrize(
     "value", ["x'ff00'", "CAST(x'ff41' AS TEXT)", "5", "1.5"], ids=["blob", "not UTF-8", "5", "1.5"]
 )
-def test_what_a_host_stored_that_is_no_text_breaks_no_call(
+def test_host_values_that_are_not_text_cause_no_error(
     people: dict[str, Client], host: sqlite3.Connection, column: str, value: str
 ) -> None:
     send(people["thea"], "uma")
@@ -213,8 +213,8 @@ def test_what_a_host_stored_that_is_no_text_breaks_no_call(
         assert people["uma"].get(f"{API}/{path}").status_code == 200
 
 
-def test_a_message_is_replaced_as_it_stands_now(people: dict[str, Client], host: sqlite3.Connection) -> None:
-    """An insert that was ignored has left nothing behind that a later replacement could take for true."""
+def test_insert_or_replace_updates_the_summaries(people: dict[str, Client], host: sqlite3.Connection) -> None:
+    """The ignored insert leaves nothing behind that the later replacement could use."""
     message_id = send(people["thea"], "uma")
     insert = "INTO messages (id, sender_username, recipient_username, content) VALUES (?, 'clara', 'uma', 'Hello')"
     host.execute(f"INSERT OR IGNORE {insert}", (message_id,))
@@ -226,7 +226,7 @@ def test_a_message_is_replaced_as_it_stands_now(people: dict[str, Client], host:
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
-def test_a_message_that_an_update_replaced_is_gone(
+def test_update_or_replace_removes_the_replaced_message(
     people: dict[str, Client], host: sqlite3.Connection, recursive_triggers: str
 ) -> None:
     first, second = send(people["thea"], "uma"), send(people["clara"], "uma")
@@ -239,7 +239,7 @@ def test_a_message_that_an_update_replaced_is_gone(
 
 
 @pytest.mark.parametrize("message_id", [-1, 0, 2**63 - 1])
-def test_a_message_with_an_odd_id_is_in_the_history_too(
+def test_history_includes_messages_with_extreme_ids(
     people: dict[str, Client], host: sqlite3.Connection, message_id: int
 ) -> None:
     sql = "INSERT INTO messages (id, sender_username, recipient_username, content) VALUES (?, 'thea', 'uma', 'Hello')"

@@ -45,7 +45,7 @@ def test_the_newest_message_is_the_one_with_the_highest_id(people: dict[str, Cli
     assert row["is_latest_from_them"] is False
 
 
-def test_a_hidden_newest_message_gives_way_to_its_predecessor(people: dict[str, Client], clock: Clock) -> None:
+def test_preview_skips_hidden_messages(people: dict[str, Client], clock: Clock) -> None:
     send(people["uma"], "thea", "older")
     clock.advance(60)
     newest = send(people["thea"], "uma", "newest")
@@ -81,7 +81,7 @@ def test_a_preview_has_at_most_100_characters(people: dict[str, Client], content
 
 @pytest.fixture
 def full_inbox(people: dict[str, Client], host: sqlite3.Connection) -> Client:
-    """uma, to whom p00 … p24 have written; those with even numbers once more, and only theirs are unread."""
+    """uma's client. p00 … p24 wrote to her; those with even numbers wrote a second message, the only unread ones."""
     names = [f"p{number:02}" for number in range(25)]
     host.executemany("INSERT INTO users (username, role) VALUES (?, 'user')", [(name,) for name in names])
     host.executemany(
@@ -180,7 +180,7 @@ def test_reading_changes_the_etag_of_the_badge(people: dict[str, Client]) -> Non
 
 
 def test_a_foreign_etag_never_gives_304(people: dict[str, Client]) -> None:
-    """Neither another person's, nor another page's or call's, even where both answers are equal."""
+    """The ETag of another person, page or call does not match, even where both answers are equal."""
     paths = ["inbox", "inbox?page=2", "inbox?limit=10", "inbox?unread_only=true", "unread"]
     tags = {
         (name, path): people[name].get(f"{API}/{path}").headers["ETag"] for name in ("uma", "ugo") for path in paths

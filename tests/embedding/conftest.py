@@ -43,7 +43,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def embed(host_path: str) -> Iterator[Callable[..., msgsvc.app.App]]:
-    """Makes applications on the host's database; by default the stack says who calls by REMOTE_USER."""
+    """Makes applications on the host's database; by default REMOTE_USER names the caller."""
     apps = []
 
     def make(authenticate: Callable[[Any], Any] = remote_user, **settings: Any) -> msgsvc.app.App:

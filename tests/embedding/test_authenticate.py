@@ -25,8 +25,8 @@ def test_an_embedded_application_serves_no_account_paths(embed: Callable[..., An
             assert call(path, method, json={}).status_code == 404
 
 
-def test_names_that_a_host_keeps_as_numbers_are_shown_as_text(tmp_path: Path) -> None:
-    """STRING, which is no type of SQLite's, makes a number of 1001 (sqlite.org/datatype3.html)."""
+def test_numeric_host_usernames_are_shown_as_text(tmp_path: Path) -> None:
+    """SQLite gives a STRING column numeric affinity and stores 1001 as a number (sqlite.org/datatype3.html)."""
     path = str(tmp_path / "numbers.db")
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -46,7 +46,7 @@ def test_names_that_a_host_keeps_as_numbers_are_shown_as_text(tmp_path: Path) ->
     assert (conversation["with_user"], message["sender"]) == ("1001", "1001")
 
 
-def test_session_tokens_of_msgsvc_open_nothing_in_a_host(embed: Callable[..., Any], host_path: str) -> None:
+def test_session_tokens_are_ignored_when_embedded(embed: Callable[..., Any], host_path: str) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "msgsvc", "token", "thea", "--database", host_path], capture_output=True, check=True
     )
@@ -79,7 +79,7 @@ def _raise(error: Exception) -> Any:
         pytest.param(lambda _environ: False, id="False"),
     ],
 )
-def test_an_authenticate_that_fails_is_401_and_a_log_line(
+def test_failing_authenticate_is_401_and_logged(
     embed: Callable[..., Any],
     host_path: str,
     authenticate: Callable[[Any], Any],
@@ -98,7 +98,7 @@ def test_an_authenticate_that_fails_is_401_and_a_log_line(
     assert record.exc_info is None
 
 
-def test_nobody_logged_in_is_401_without_a_warning(embed: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_anonymous_call_is_401_without_a_warning(embed: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     assert Client(embed(lambda _environ: None)).get("/api/messages/inbox").status_code == 401
     assert Client(embed(remote_user)).get("/api/messages/inbox").status_code == 401
     assert Client(embed(remote_user)).get("/api/messages/inbox", environ_base={"REMOTE_USER": ""}).status_code == 401
@@ -110,13 +110,13 @@ def test_remote_user_cannot_be_set_by_a_header(embed: Callable[..., Any]) -> Non
         assert Client(embed()).get("/api/messages/inbox", headers={header: "thea"}).status_code == 401
 
 
-def test_authenticate_is_not_asked_where_nobody_needs_to_be_logged_in(embed: Callable[..., Any]) -> None:
+def test_public_calls_do_not_authenticate(embed: Callable[..., Any]) -> None:
     app = embed(lambda _environ: pytest.fail("asked"))
     assert Client(app).get("/healthz").status_code == 200
     assert Client(app).get("/api/messages/nothing").status_code == 404
 
 
-def test_a_column_that_folds_case_is_still_compared_exactly(tmp_path: Path) -> None:
+def test_usernames_in_a_nocase_column_are_compared_exactly(tmp_path: Path) -> None:
     path = str(tmp_path / "folding.db")
     rows(path, "CREATE TABLE users (username TEXT PRIMARY KEY COLLATE NOCASE, role TEXT NOT NULL)")
     rows(path, "INSERT INTO users VALUES ('Uma', 'user'), ('thea', 'therapist')")
@@ -133,7 +133,7 @@ def test_a_column_that_folds_case_is_still_compared_exactly(tmp_path: Path) -> N
     app.close()
 
 
-def test_messages_whose_column_folds_case_are_still_those_of_the_exact_names(tmp_path: Path) -> None:
+def test_messages_in_nocase_columns_are_matched_exactly(tmp_path: Path) -> None:
     path = str(tmp_path / "folding.db")
     rows(path, "CREATE TABLE users (username TEXT PRIMARY KEY, role TEXT NOT NULL)")
     rows(

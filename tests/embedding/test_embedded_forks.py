@@ -34,7 +34,7 @@ def wait(*pids):
 
 
 def forked_messages(host_path: str, script: str) -> list[str]:
-    """Runs the script, checks the database, and gives the contents of all messages."""
+    """Runs the script, checks the database, and returns the contents of all messages."""
     run_python(FORK + textwrap.dedent(script), host_path)
     assert rows(host_path, "PRAGMA integrity_check") == [("ok",)]
     assert faults(host_path) == []
@@ -42,7 +42,7 @@ def forked_messages(host_path: str, script: str) -> list[str]:
 
 
 @pytest.mark.parametrize("used_before", [False, True])
-def test_an_application_made_before_a_fork_works_on_both_sides_of_it(host_path: str, used_before: bool) -> None:
+def test_application_made_before_a_fork_works_in_parent_and_child(host_path: str, used_before: bool) -> None:
     contents = forked_messages(
         host_path,
         f"""
@@ -62,8 +62,7 @@ def test_an_application_made_before_a_fork_works_on_both_sides_of_it(host_path: 
 
 
 def test_no_connection_crosses_a_fork(host_path: str) -> None:
-    """A connection that did would take its locks for the child's own, and the file would be damaged by the next one
-    who opens it when the parent has gone."""
+    """A child that used the parent's connection would think it holds the parent's locks, and could damage the file."""
     contents = forked_messages(
         host_path,
         """
@@ -94,7 +93,7 @@ def test_no_connection_crosses_a_fork(host_path: str) -> None:
     assert contents == ["before", *["child"] * 101, *["other"] * 30]
 
 
-def test_a_fork_while_another_thread_is_writing_leaves_the_child_free_to_write(host_path: str) -> None:
+def test_child_forked_during_a_write_can_write(host_path: str) -> None:
     contents = forked_messages(
         host_path,
         """
@@ -119,7 +118,7 @@ def test_a_fork_while_another_thread_is_writing_leaves_the_child_free_to_write(h
     assert contents == ["child", "parent", "slow"]
 
 
-def test_a_child_that_ends_does_not_take_a_private_database_from_its_parent() -> None:
+def test_child_exit_keeps_the_private_database_of_the_parent() -> None:
     run_python(
         """
         import os, sys

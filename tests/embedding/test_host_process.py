@@ -39,7 +39,7 @@ def test_closing_twice_is_harmless_and_ends_every_call(embed: Callable[..., Any]
     assert not Path(host_path + "-wal").exists()
 
 
-def test_a_relative_database_path_means_the_directory_of_the_start(
+def test_relative_database_path_is_resolved_at_start(
     host_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,7 +80,7 @@ def state():
 """
 
 
-def test_importing_opens_and_changes_nothing(tmp_path: Path) -> None:
+def test_import_opens_and_changes_nothing(tmp_path: Path) -> None:
     script = """
     import pytest
     os.chdir(sys.argv[1])
@@ -92,7 +92,7 @@ def test_importing_opens_and_changes_nothing(tmp_path: Path) -> None:
     run_python(GLOBAL_STATE + textwrap.dedent(script), str(tmp_path))
 
 
-def test_an_application_leaves_the_process_as_it_was(host_path: str) -> None:
+def test_application_changes_no_process_state(host_path: str) -> None:
     script = """
     import msgsvc
     from werkzeug.test import Client

@@ -36,7 +36,7 @@ def test_roles_of_the_host_decide_who_may_write(site: Site) -> None:
     assert post(uma, "clara").status_code == 403
 
 
-def test_names_beyond_ascii_arrive_whole(site: Site) -> None:
+def test_non_ascii_names_and_texts_are_kept(site: Site) -> None:
     assert post(site.browser("thea"), "zoë", "Grüße").status_code == 201
     zoe = site.browser("zoë")
     assert read(zoe, "inbox")["conversations"][0]["last_message"] == "Grüße"
@@ -53,7 +53,7 @@ def test_nobody_is_let_in_before_login_or_after_logout(site: Site) -> None:
     assert post(thea, "uma").status_code == 401
 
 
-def test_rows_that_the_host_writes_count_like_any_other(site: Site) -> None:
+def test_host_written_rows_are_counted(site: Site) -> None:
     uma = site.browser("uma")
     before = uma.get("/api/messages/unread", buffered=True).headers["ETag"]
     insert = "INSERT INTO messages (sender_username, recipient_username, content) VALUES ('clara', 'uma', 'by SQL')"
@@ -97,7 +97,7 @@ def test_a_form_of_another_site_cannot_send_with_the_login_cookie(site: Site) ->
         assert thea.post(SEND, data=body, content_type=content_type, buffered=True).status_code == 415
 
 
-def test_the_check_of_this_file_sees_damage(host_path: str, embed: Callable[..., Any]) -> None:
+def test_check_helper_finds_damage(host_path: str, embed: Callable[..., Any]) -> None:
     as_remote_user(embed(), "thea")(SEND, "POST", json={"recipient": "uma", "content": "Hello"})
     with closing(sqlite3.connect(host_path)) as connection, connection:
         connection.execute("UPDATE msgsvc_conversations SET unread_count = 7 WHERE owner = 'uma'")

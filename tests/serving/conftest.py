@@ -9,7 +9,7 @@ from served import Service, serving, sign_in
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One process for all tests that leave it as they found it, with a short deadline."""
+    """One server with a short request deadline, shared by the tests of a module."""
     database = str(tmp_path_factory.mktemp("server") / "messages.db")
     tokens = sign_in(database, thea="therapist", uma="user")
     with serving(database, prepare=f"msgsvc.server.REQUEST_SECONDS = {DEADLINE}") as service:

@@ -19,14 +19,14 @@ IN_CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LOGIN), LOGIN)
 
 # fmt: off
 FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
-    # ---- as it should be
+    # ---- valid requests
     (HEALTH + b"\r\n", OK),
     (b"\r\n\r\n" + HEALTH + b"\r\n", OK),
     (POST + b"Content-Length: " + SIZE + b"\r\n\r\n" + LOGIN, UNAUTHORIZED),
     (POST + CHUNKED + b"\r\n" + IN_CHUNKS, UNAUTHORIZED),
     (POST + b"transfer-encoding: CHUNKED\r\n\r\n" + IN_CHUNKS, UNAUTHORIZED),
     (HEALTH + b"Expect: 100-continue\r\n\r\n", OK),
-    # ---- two ways to see the end of the body
+    # ---- ambiguous body length
     (POST + b"Content-Length: " + SIZE + b"\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS, BAD),
     (POST + CHUNKED + b"Content-Length: " + SIZE + b"\r\n\r\n" + IN_CHUNKS, BAD),
     (POST + CHUNKED + b"CONTENT-LENGTH: 0\r\n\r\n" + IN_CHUNKS, BAD),
@@ -45,7 +45,7 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (POST + b"Content-Length: 0\r\nContent-Length: 39\r\n\r\n" + LOGIN, BAD),
     (POST + b"Content-Length: 39\r\nContent-Length: 39\r\n\r\n" + LOGIN, BAD),
     (POST + b"X: y\r\n Content-Length: 1\r\nContent-Length: 39\r\nContent-Length: 2\r\n\r\n" + LOGIN, BAD),
-    # ---- lengths that are none
+    # ---- invalid Content-Length
     (POST + b"Content-Length:\r\n\r\n" + LOGIN, BAD),
     (POST + b"Content-Length: -1\r\n\r\n" + LOGIN, BAD),
     (POST + b"Content-Length: +39\r\n\r\n" + LOGIN, BAD),
@@ -59,7 +59,7 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (POST + b"Content-Length: 3\r\n 9\r\n\r\n" + LOGIN, BAD),
     (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + LOGIN, BAD),
     (POST + b"Content-Length: 99999999999999999999\r\n\r\n" + LOGIN, (413, "body_too_large")),
-    # ---- chunks that are none
+    # ---- invalid chunks
     (POST + CHUNKED + b"\r\nxyz\r\n", BAD),
     (POST + CHUNKED + b"\r\n-1\r\n\r\n", BAD),
     (POST + CHUNKED + b"\r\n+27\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
@@ -69,7 +69,7 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (POST + CHUNKED + b"\r\n2_7\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
     (POST + CHUNKED + b"\r\n27\r\n" + LOGIN + b"more\r\n0\r\n\r\n", BAD),
     (POST + CHUNKED + b"\r\n27;\x00\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
-    # ---- lines that are none
+    # ---- invalid header lines
     (b"GET /healthz HTTP/1.1\nHost: a\n\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1\r\nHost: a\rX: y\r\n\r\n", BAD),
@@ -85,7 +85,7 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.0\r\n\r\n", OK),
-    # ---- request lines that are none
+    # ---- invalid request lines
     (b"nonsense\r\n\r\n", BAD),
     (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", BAD),
     (b"get /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
@@ -104,7 +104,7 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     (HEALTH + b"Host\xc3\xa9: a\r\n\r\n", BAD),
-    # ---- too much of it
+    # ---- too large
     (HEALTH + b"X: " + b"x" * server.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
     (HEALTH + b"X: y\r\n" * 4000 + b"\r\n", (431, "headers_too_large")),
     (b"GET /" + b"x" * server.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
@@ -114,10 +114,10 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
 
 
 @pytest.mark.parametrize(("sent", "expected"), FRAMES, ids=[repr(sent)[2:70] for sent, _ in FRAMES])
-def test_hostile_framing_gets_one_answer_in_the_services_own_words(
+def test_hostile_framing_gets_exactly_one_answer(
     service: Service, sent: bytes, expected: tuple[int, str | None]
 ) -> None:
-    """And nothing behind what was refused is taken for a further request."""
+    """The bytes after a refused request are not parsed as another request."""
     ((status, headers, body),) = answers(service.raw(sent))
     assert (status, body.get("code")) == expected
     if expected != OK:
@@ -131,21 +131,21 @@ def test_hostile_framing_gets_one_answer_in_the_services_own_words(
         assert headers["connection"] == "close"
 
 
-def test_a_body_beyond_the_limit_is_answered_readably(service: Service) -> None:
+def test_oversized_body_gets_a_readable_413(service: Service) -> None:
     for size in (65_537, 500_000, 1_000_000):
         answer = service.call("POST", "/api/auth/login", b" " * size)
         assert (answer.status, answer.json["code"]) == (413, "body_too_large"), size
     assert service.call("POST", "/api/auth/login", b" " * 65_536).status == 400
 
 
-def test_a_body_that_a_client_asks_leave_for_is_refused_before_it_is_sent(service: Service) -> None:
+def test_expect_continue_over_the_limit_gets_413(service: Service) -> None:
     head = POST + b"Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n"
     with socket.create_connection((ADDRESS, service.port), timeout=DEADLINE / 2) as client:
         client.sendall(head)
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def until_it_says(client: socket.socket, words: bytes) -> bytes:
+def receive_until(client: socket.socket, words: bytes) -> bytes:
     said = b""
     while words not in said:
         data = client.recv(65536)
@@ -155,7 +155,7 @@ def until_it_says(client: socket.socket, words: bytes) -> bytes:
 
 
 @pytest.mark.fault
-def test_a_call_behind_another_is_asked_for_its_body_once(served: Served) -> None:
+def test_pipelined_call_gets_100_continue_once(served: Served) -> None:
     service, tokens = served
     body = b'{"recipient": "uma", "content": "x"}'
     head = f"POST {API}/send HTTP/1.1\r\nHost: a\r\nAuthorization: {tokens['thea']}\r\n".encode()
@@ -165,7 +165,7 @@ def test_a_call_behind_another_is_asked_for_its_body_once(served: Served) -> Non
     def exchange(_: int) -> None:
         with socket.create_connection((ADDRESS, service.port), timeout=20) as client:
             client.sendall(head + b"\r\n" + body + expecting)
-            said = until_it_says(client, b"100 Continue\r\n\r\n")
+            said = receive_until(client, b"100 Continue\r\n\r\n")
             client.sendall(body)
             client.shutdown(socket.SHUT_WR)
             said += received(client)

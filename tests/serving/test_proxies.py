@@ -28,10 +28,10 @@ def login_attempts(database: str) -> set[str]:
         (ADDRESS, '"unfinished', ADDRESS),
     ],
 )
-def test_only_the_trusted_proxy_says_where_a_client_is(
+def test_only_the_trusted_proxy_sets_the_client_address(
     database_path: str, trusted: str, forwarded: str | None, address: str
 ) -> None:
-    """The login throttle counts by address, so it shows which one is believed."""
+    """The login throttle counts by client address, so its table shows which address was used."""
     sign_in(database_path, uma="user")
     with serving(database_path, trusted_proxy=trusted) as service:
         body = {"username": "uma", "password": "wrong password"}

@@ -1,4 +1,4 @@
-"""Which thread answers a call, and what it finds out again before it does."""
+"""Which thread answers a call, and how often it authenticates the caller."""
 
 import http.client
 import sqlite3
@@ -9,7 +9,7 @@ import pytest
 from served import serving, sign_in
 from support import API
 
-SHOW_WHO_ANSWERS = """
+LOG_ANSWERING_THREADS = """
 import threading
 from msgsvc.middleware import Call
 enter, act, answer = Call.enter, Call.act, Call.answer
@@ -33,12 +33,12 @@ Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
 @pytest.mark.parametrize(
     ("seconds", "together", "thread"), [(60, 64, "MainThread"), (60, 4, "MainThread"), (0, 64, "waitress-")]
 )
-def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_late_ones_to_workers(
+def test_event_loop_answers_reads_in_batches_and_defers_late_ones(
     database_path: str, seconds: int, together: int, thread: str
 ) -> None:
     token = sign_in(database_path, uma="user")["uma"]
     limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
-    with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\n{limits}") as service:
+    with serving(database_path, prepare=f"{LOG_ANSWERING_THREADS}\n{limits}") as service:
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
         assert service.stop() == 0
@@ -48,7 +48,7 @@ def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_la
 
 
 def logged_out_once_entered(database_path: str) -> str:
-    """Another connection ends all sessions, where it may, when the server has found out who calls."""
+    """Once the server has authenticated the caller, another connection tries to end all sessions."""
     return f"""
 import sqlite3, time
 from contextlib import closing, suppress
@@ -70,14 +70,14 @@ def sessions(database_path: str) -> int:
         return int(connection.execute("SELECT count(*) FROM msgsvc_sessions").fetchone()[0])
 
 
-def test_of_a_call_left_to_a_worker_it_is_found_out_anew_who_calls(database_path: str) -> None:
+def test_worker_reauthenticates_deferred_call(database_path: str) -> None:
     token = sign_in(database_path, uma="user")["uma"]
     with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
         assert service.call("GET", f"{API}/inbox", Authorization=token).status == 401
     assert sessions(database_path) == 0
 
 
-def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path: str) -> None:
+def test_session_cannot_end_between_authentication_and_write(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     message = {"recipient": "thea", "content": "x"}
     with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
@@ -85,7 +85,7 @@ def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path
     assert sessions(database_path) == 2
 
 
-def test_nothing_ends_the_thread_that_writes(database_path: str) -> None:
+def test_writer_thread_survives_errors(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     fails_once = """
 from msgsvc.database import Database
@@ -105,7 +105,7 @@ Database.together = fail
         assert "sentinel" not in service.log.read_text()
 
 
-def test_a_fault_of_ours_is_a_500_whichever_thread_answers(database_path: str) -> None:
+def test_internal_error_is_500_on_every_thread(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     broken = "import msgsvc.cors\ndef broken(*_): raise KeyError('sentinel')\nmsgsvc.cors.response_headers = broken"
     calls = [
@@ -121,7 +121,7 @@ def test_a_fault_of_ours_is_a_500_whichever_thread_answers(database_path: str) -
 
 
 @pytest.mark.fault
-def test_wherever_the_calls_are_mounted_logins_at_once_stay_bounded(database_path: str) -> None:
+def test_concurrent_logins_are_bounded_under_any_prefix(database_path: str) -> None:
     sign_in(database_path, uma="user")
     login = {"username": "uma", "password": "wrong"}
     with serving(database_path, prefix="/api") as service, ThreadPoolExecutor(16) as pool:

@@ -18,15 +18,15 @@ from support import API
 
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_under_load_ends_with_every_begun_request_answered(database_path: str, number: int) -> None:
-    """What was answered is stored, and the end comes in time."""
+def test_signal_under_load_answers_every_request_that_began(database_path: str, number: int) -> None:
+    """Every answered message is stored, no other is, and the server ends in time."""
     senders = {f"sender{n}": "therapist" for n in range(16)}
     tokens = sign_in(database_path, uma="user", **senders)
     answered: set[str] = set()
     many = threading.Event()
 
     def sends(name: str) -> str:
-        """The content whose fate is unknown to the sender."""
+        """Sends until the connection fails; returns the content that got no answer."""
         count = 0
         try:
             with closing(service.connection()) as connection:
@@ -58,8 +58,8 @@ def test_a_signal_under_load_ends_with_every_begun_request_answered(database_pat
 
 
 @pytest.mark.fault
-def test_a_signal_ends_the_server_in_time_whatever_clients_and_other_programs_hold(database_path: str) -> None:
-    """Trickling and idle connections, and writes that wait for another program's lock."""
+def test_signal_ends_the_server_despite_idle_clients_and_foreign_locks(database_path: str) -> None:
+    """Clients hold unfinished and idle connections, and writes wait for another program's lock."""
     tokens = sign_in(database_path, thea="therapist", uma="user")
     body = {"recipient": "uma", "content": "x"}
     with (

@@ -14,7 +14,7 @@ from support import API
 from msgsvc import server
 
 
-def test_the_deadline_of_a_whole_request_is_the_documented_one() -> None:
+def test_request_deadline_is_the_documented_one() -> None:
     assert server.REQUEST_SECONDS == 15.0
 
 
@@ -24,7 +24,7 @@ def test_the_deadline_of_a_whole_request_is_the_documented_one() -> None:
     [HEALTH, POST + b"Content-Length: 1000\r\n\r\n", POST + CHUNKED + b"\r\n", b""],
     ids=["in the headers", "in the body", "in the chunks", "before anything"],
 )
-def test_clients_that_trickle_are_cut_off_and_take_nothing_from_the_others(service: Service, begun: bytes) -> None:
+def test_trickling_clients_are_disconnected_and_do_not_block_others(service: Service, begun: bytes) -> None:
     before, _ = resources(service)
     with ExitStack() as stack:
         clients = connected(stack, service, 150, begun)
@@ -42,7 +42,7 @@ def test_clients_that_trickle_are_cut_off_and_take_nothing_from_the_others(servi
 
 
 @pytest.mark.fault
-def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Served) -> None:
+def test_thousand_idle_connections_do_not_block_others(served: Served) -> None:
     service, tokens = served
     service.call("GET", "/healthz")
     descriptors, memory = resources(service)
@@ -50,20 +50,20 @@ def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Ser
         clients = connected(stack, service, 1000, HEALTH + b"\r\n")
         for client in clients:
             assert client.recv(65536).startswith(b"HTTP/1.1 200")
-        # Idle between two requests is no request that fails to arrive.
+        # The request deadline does not apply between two requests.
         time.sleep(DEADLINE + 1.5)
         answer = service.call("POST", f"{API}/send", {"recipient": "uma", "content": "x"}, Authorization=tokens["thea"])
         assert answer.status == 201
         for client in (clients[0], clients[-1]):
             client.sendall(HEALTH + b"\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200")
-    # Each thread may have opened the database meanwhile.
+    # Each worker may have opened its database connections meanwhile.
     assert until(lambda: resources(service)[0] <= descriptors + 40)
     assert resources(service)[1] <= memory + 50
 
 
 @pytest.mark.fault
-def test_idle_connections_are_cut_soon_only_where_nearly_all_are_taken(database_path: str) -> None:
+def test_idle_connections_are_closed_early_only_near_the_connection_limit(database_path: str) -> None:
     crowded = "msgsvc.server.CONNECTION_LIMIT = 40; msgsvc.server.CROWDED_IDLE_SECONDS = 1"
     with serving(database_path, prepare=crowded) as service, ExitStack() as stack:
         service.call("GET", "/healthz")
@@ -81,7 +81,7 @@ def test_idle_connections_are_cut_soon_only_where_nearly_all_are_taken(database_
 
 
 @pytest.mark.fault
-def test_load_beyond_the_threads_floods_no_log_and_every_line_is_json(served: Served) -> None:
+def test_overload_does_not_flood_the_log(served: Served) -> None:
     service, tokens = served
     lines = len(service.log_lines())
 
@@ -98,11 +98,11 @@ def test_load_beyond_the_threads_floods_no_log_and_every_line_is_json(served: Se
     assert {"request_id", "method", "route", "status", "milliseconds", "username"} <= new[-1].keys()
 
 
-# ---- requests in a row
+# ---- the cost of parsing and of unread answers
 
 
-def test_blanks_in_a_header_cost_no_more_than_their_number() -> None:
-    """The time for eight times as many, against the time for one: about 8, and not 64."""
+def test_parsing_blanks_in_a_header_takes_linear_time() -> None:
+    """Eight times as many blanks take about 8 times as long, not 64."""
 
     def seconds(blanks: int) -> float:
         head = b"GET / HTTP/1.1\r\nHost: a" + b" " * blanks + b"b\r\n\r\n"
@@ -118,10 +118,8 @@ def test_blanks_in_a_header_cost_no_more_than_their_number() -> None:
 @pytest.mark.parametrize(
     "first", ["", "GET /api/messages/blocks HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n\r\n"]
 )
-def test_clients_that_ask_for_much_and_read_nothing_take_nothing_from_the_others(
-    database_path: str, first: str
-) -> None:
-    """A page is some 450 KB here, and the first call keeps a worker busy."""
+def test_clients_that_do_not_read_do_not_block_others(database_path: str, first: str) -> None:
+    """A page is about 450 KB here, and the first call keeps a worker busy."""
     tokens = sign_in(database_path, thea="therapist", uma="user")
     history = "GET /api/messages/conversation/thea HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n\r\n"
     row = (first + history * 60).format(token=tokens["uma"]).encode()

@@ -18,7 +18,7 @@ from msgsvc.migrations import migrate
 
 @pytest.fixture
 def database(database_path: str) -> Iterator[Database]:
-    """A table of notes; the author of a note is looked for no earlier than at the commit."""
+    """A table of notes; the foreign key to the author is checked at the commit."""
     with closing(sqlite3.connect(database_path)) as connection:
         connection.executescript(SCHEMA)
     database = Database(database_path, STATEMENTS)

@@ -14,7 +14,7 @@ from msgsvc.database import Database
 
 
 @pytest.mark.parametrize("page_bytes", [512, 8192])
-def test_a_long_log_is_brought_into_the_database_and_begun_anew(
+def test_long_wal_is_checkpointed_and_restarted(
     database: Database, monkeypatch: pytest.MonkeyPatch, page_bytes: int
 ) -> None:
     with closing(sqlite3.connect(database.path)) as connection:
@@ -30,10 +30,8 @@ def test_a_long_log_is_brought_into_the_database_and_begun_anew(
     assert Path(database.path).stat().st_size > 64 * 1024
 
 
-def test_the_log_stays_bounded_while_somebody_is_always_reading(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SQLite's own checkpoints hardly ever find a moment without a reader to begin the log anew."""
+def test_wal_stays_bounded_under_constant_reads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With constant readers, SQLite's own checkpoints almost never restart the WAL."""
     monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
     monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 256 * 1024)
     monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", 0.0)
@@ -55,7 +53,7 @@ def test_the_log_stays_bounded_while_somebody_is_always_reading(
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1000.0, 1), (0.0, 5)])
-def test_a_reader_who_holds_a_long_log_is_waited_for_and_named_once_in_a_while(
+def test_reader_that_blocks_the_checkpoint_is_logged_at_intervals(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seconds: float, waits: int
 ) -> None:
     monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", seconds)
@@ -75,8 +73,8 @@ def test_a_reader_who_holds_a_long_log_is_waited_for_and_named_once_in_a_while(
     assert (log.stat().st_size == 0) == (seconds == 0)
 
 
-def test_the_log_of_a_file_shared_with_a_host_is_brought_in_at_the_pages_of_sqlite(database_path: str) -> None:
-    """What msgsvc alone would leave in it, the next commit of the host would have to bring in."""
+def test_wal_shared_with_a_host_is_checkpointed_at_sqlites_default(database_path: str) -> None:
+    """Otherwise the next commit of the host would have to checkpoint everything that msgsvc left in the WAL."""
     app = create_app(Settings(database=database_path, send_rate=0), authenticate=lambda _: None)
     with closing(app), closing(sqlite3.connect(database_path)) as connection:
         ((page_bytes,),) = connection.execute("PRAGMA page_size")

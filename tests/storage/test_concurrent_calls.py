@@ -15,7 +15,7 @@ from msgsvc.testing import Client
 
 
 def at_once(calls: list[Callable[[], TestResponse]]) -> list[TestResponse]:
-    """The answers to calls that all begin at the same moment, each in a thread of its own."""
+    """Starts each call in its own thread at the same moment; returns the answers."""
     start = threading.Barrier(len(calls))
 
     def wait_and_call(made: Callable[[], TestResponse]) -> TestResponse:
@@ -48,16 +48,14 @@ def test_one_key_from_many_threads_stores_one_message(people: dict[str, Client])
 
 
 @pytest.mark.usefixtures("no_drift")
-def test_of_many_deletes_at_once_one_succeeds(people: dict[str, Client]) -> None:
+def test_one_of_many_concurrent_deletes_succeeds(people: dict[str, Client]) -> None:
     message_id = send(people["thea"], "uma")
     answers = at_once([lambda: delete(people["uma"], message_id)] * 32)
     assert statuses(answers) == [204] + [404] * 31
 
 
 @pytest.mark.usefixtures("no_drift")
-def test_both_sides_deleting_at_once_both_succeed_and_the_message_is_gone(
-    people: dict[str, Client], host: sqlite3.Connection
-) -> None:
+def test_concurrent_deletes_of_both_sides_succeed(people: dict[str, Client], host: sqlite3.Connection) -> None:
     for message_id in [send(people["thea"], "uma") for _ in range(20)]:
         answers = at_once([lambda i=message_id, name=name: delete(people[name], i) for name in ("thea", "uma")])
         assert statuses(answers) == [204, 204]
@@ -68,7 +66,7 @@ def test_both_sides_deleting_at_once_both_succeed_and_the_message_is_gone(
 
 
 @pytest.mark.usefixtures("no_drift")
-def test_reading_against_deleting_gives_one_of_the_promised_answers(people: dict[str, Client]) -> None:
+def test_concurrent_read_and_delete_get_documented_answers(people: dict[str, Client]) -> None:
     uma = people["uma"]
     for message_id in [send(people["thea"], "uma") for _ in range(20)]:
         reads = [lambda i=message_id: mark_read(uma, i)] * 4
@@ -82,7 +80,7 @@ def test_reading_against_deleting_gives_one_of_the_promised_answers(people: dict
 
 
 @pytest.mark.usefixtures("no_drift")
-def test_everything_at_once_leaves_no_count_adrift(people: dict[str, Client]) -> None:
+def test_concurrent_calls_keep_every_count_right(people: dict[str, Client]) -> None:
     """Sends, reads and deletes of single messages and of whole conversations, from both sides."""
     thea, uma = people["thea"], people["uma"]
     ids = [send(thea, "uma") for _ in range(16)] + [send(uma, "thea") for _ in range(16)]

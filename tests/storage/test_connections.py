@@ -13,7 +13,7 @@ from msgsvc import Settings, create_app
 from msgsvc.database import Database, StorageError
 
 
-def test_readers_neither_wait_for_a_writer_nor_see_its_work_before_the_commit(database: Database) -> None:
+def test_readers_do_not_wait_for_writers_or_see_uncommitted_work(database: Database) -> None:
     write(database, "before")
     with database.transaction() as transaction:
         transaction.run("insert_note", text="uncommitted")
@@ -36,7 +36,7 @@ def test_every_statement_of_a_reader_sees_the_same_snapshot(database: Database) 
         assert snapshot.one("count_notes") == (2,)
 
 
-def test_a_reader_is_as_good_as_new_after_an_error_in_its_block(database: Database) -> None:
+def test_reader_works_after_an_error_in_its_block(database: Database) -> None:
     def read_and_refuse() -> None:
         with database.read() as snapshot:
             snapshot.one("count_notes")
@@ -69,7 +69,7 @@ def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: D
 # Files, forks and the end
 
 
-def test_nothing_is_created_where_there_is_no_database(tmp_path: Path) -> None:
+def test_read_creates_no_missing_database(tmp_path: Path) -> None:
     database = Database(str(tmp_path / "missing.db"), STATEMENTS)
     for use in (database.read, database.transaction):
         with pytest.raises(StorageError) as caught, use():
@@ -80,7 +80,7 @@ def test_nothing_is_created_where_there_is_no_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_may_hold_the_characters_that_mean_something_in_a_uri(tmp_path: Path) -> None:
+def test_path_may_contain_uri_characters(tmp_path: Path) -> None:
     path = tmp_path / "a %41?mode=ro&x#y.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SCHEMA)
@@ -118,7 +118,7 @@ def test_a_closed_database_leaves_no_file_beside_its_own(database: Database) -> 
     assert [file.name for file in Path(database.path).parent.iterdir()] == [Path(database.path).name]
 
 
-def test_a_memory_database_is_one_for_all_threads_and_gone_after_close() -> None:
+def test_memory_database_is_shared_by_threads_until_close() -> None:
     app = create_app(Settings(database=":memory:"))
     database = app.services.database
     directory = Path(database.path).parent

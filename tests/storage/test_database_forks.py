@@ -119,7 +119,7 @@ print(statuses(child))
 
 
 @pytest.mark.parametrize(("script", "printed", "count"), FORKS.values(), ids=FORKS)
-def test_what_was_opened_before_a_fork_works_after_it_on_both_sides(
+def test_database_opened_before_a_fork_works_in_parent_and_child(
     database: Database, script: str, printed: str, count: int
 ) -> None:
     checkout = str(CHECKOUT)

@@ -24,14 +24,14 @@ KILLS = 10
 
 
 class Sender:
-    """Sends message after message, each with a key of its own, until the service is gone."""
+    """Sends messages, each with its own key, until the connection fails."""
 
     def __init__(self, name: str, token: str) -> None:
         self.token = token
         self.name = name
         self.count = 0
         self.acknowledged: dict[str, int] = {}
-        """The id that the service gave to each content."""
+        """The id that the service returned for each content."""
 
     def content(self) -> str:
         return f"{self.name} says {self.count}"
@@ -42,7 +42,7 @@ class Sender:
         return call(connection, "POST", f"{API}/send", body, Authorization=self.token, Idempotency_Key=key)
 
     def work(self, service: Service) -> None:
-        """The message in the air when the service goes is the one that this sender tries again first."""
+        """After a failure this sender first repeats the message that got no answer."""
         try:
             with closing(service.connection()) as connection:
                 while True:
@@ -61,7 +61,7 @@ def stored(database: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.fault
-def test_no_acknowledged_message_is_lost_or_doubled_when_the_process_is_killed(database_path: str) -> None:
+def test_kill_loses_and_doubles_no_acknowledged_message(database_path: str) -> None:
     tokens = sign_in(database_path, uma="user", **SENDERS)
     senders = [Sender(name, tokens[name]) for name in SENDERS]
     for _ in range(KILLS):
@@ -93,7 +93,7 @@ def test_no_acknowledged_message_is_lost_or_doubled_when_the_process_is_killed(d
 
 
 def system_calls(trace: str) -> list[tuple[int, int, str]]:
-    """First line, last line and text of each call; one that was interrupted by another thread has two lines."""
+    """First line, last line and text of each system call; strace splits a call that another thread interrupts."""
     begun: dict[tuple[str, str], tuple[int, str]] = {}
     calls = []
     for number, line in enumerate(trace.splitlines()):
@@ -112,7 +112,7 @@ def system_calls(trace: str) -> list[tuple[int, int, str]]:
 
 @pytest.mark.fault
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_no_201_leaves_before_its_message_is_synced(database_path: str, tmp_path: Path) -> None:
+def test_message_is_synced_before_its_201_is_sent(database_path: str, tmp_path: Path) -> None:
     tokens = sign_in(database_path, uma="user", **SENDERS)
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-y", "-s", "10000", "-o", str(trace), "-e", "pwrite64,fsync,fdatasync,sendto")
@@ -128,7 +128,7 @@ def test_no_201_leaves_before_its_message_is_synced(database_path: str, tmp_path
 
     with serving(database_path, *strace) as service, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: sends(service, name), SENDERS))
-        # strace passes no signal on; its child is the service.
+        # strace does not forward signals, so its child, the service, gets it.
         child = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()[0]
         os.kill(int(child), signal.SIGTERM)
         service.process.wait(20)

@@ -15,7 +15,7 @@ from msgsvc.database import Commit, Connection, Database, StorageError
 
 
 class Queue:
-    """Writers that queue behind one that holds the turn until all of them are about to write."""
+    """Writers that queue behind one that holds the write lock until all others are about to ask for it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -53,7 +53,7 @@ def inserting(text: str, then: Exception | None = None) -> Callable[[Connection]
     return work
 
 
-def test_what_many_threads_write_is_all_stored(database: Database) -> None:
+def test_writes_of_many_threads_are_all_stored(database: Database) -> None:
     texts = [[f"{thread}-{number}" for number in range(25)] for thread in range(8)]
     raised = in_threads(*(lambda mine=mine: [write(database, text) for text in mine] for mine in texts))
     assert raised == [None] * 8
@@ -81,7 +81,7 @@ def test_writers_who_queue_share_a_commit(database: Database) -> None:
     pytest.fail("six writers never shared a commit")
 
 
-def test_an_error_in_one_writer_takes_back_its_own_work_and_nobody_elses(database: Database) -> None:
+def test_error_in_one_writer_rolls_back_only_its_own_work(database: Database) -> None:
     shared = 0
     for attempt in range(10):
         queue = Queue(database)
@@ -94,22 +94,22 @@ def test_an_error_in_one_writer_takes_back_its_own_work_and_nobody_elses(databas
     assert shared
 
 
-def test_the_error_of_the_writer_who_holds_the_turn_takes_back_its_own_work_alone(database: Database) -> None:
+def test_error_in_the_writer_with_the_lock_rolls_back_only_its_own_work(database: Database) -> None:
     queue = Queue(database)
     refusal = RefusedError()
     assert queue.run(inserting("first", refusal), inserting("second"), inserting("third")) == [refusal, None, None]
     assert notes(database) == {"second", "third"}
 
 
-def test_a_failing_statement_is_a_storage_error_for_its_writer_alone(database: Database) -> None:
+def test_failing_statement_is_a_storage_error_for_its_writer_only(database: Database) -> None:
     write(database, "taken")
     raised = Queue(database).run(inserting("one"), inserting("taken"), inserting("two"))
     assert [type(error) for error in raised] == [type(None), StorageError, type(None)]
     assert notes(database) == {"taken", "one", "two"}
 
 
-def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(database: Database) -> None:
-    """A note without its author passes every statement and breaks the commit."""
+def test_failed_commit_fails_every_writer_in_it_and_no_later_one(database: Database) -> None:
+    """A note with an unknown author passes its statement and fails the commit (a deferred foreign key)."""
     for attempt in range(10):
         queue = Queue(database)
         mine = [f"{attempt}-{number}" for number in range(4)]
@@ -129,7 +129,7 @@ def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(dat
     pytest.fail("the commit that failed never held the work of others")
 
 
-def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(database: Database) -> None:
+def test_batch_is_stored_by_one_commit(database: Database) -> None:
     commits: list[Commit] = []
     with database.together():
         for text in ("first", "second", "third"):
@@ -141,7 +141,7 @@ def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(databas
     commits[0].wait()
 
 
-def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(database: Database) -> None:
+def test_writer_during_a_batch_joins_its_commit(database: Database) -> None:
     with ThreadPoolExecutor(1) as pool:
         with database.together():
             begun, commits = threading.Event(), list[Commit]()
@@ -160,7 +160,7 @@ def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(databa
     assert notes(database) == {"meanwhile"}
 
 
-def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends_it(database: Database) -> None:
+def test_batch_ends_when_another_writer_commits_it(database: Database) -> None:
     number = count()
     enough = threading.Event()
 
@@ -182,7 +182,7 @@ def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends
             writer.result(10)
 
 
-def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: Database) -> None:
+def test_failed_batch_commit_fails_every_writer_in_it(database: Database) -> None:
     commits: list[Commit] = []
     with database.together():
         for name, text in (("insert_note", "sound"), ("insert_orphan", "orphan")):
@@ -196,7 +196,7 @@ def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: 
     assert notes(database) == {"after"}
 
 
-def test_of_those_who_write_together_only_the_first_waits_for_a_lock_in_vain(database: Database) -> None:
+def test_lock_timeout_is_spent_once_per_batch(database: Database) -> None:
     write(database, "before")
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
@@ -210,7 +210,7 @@ def test_of_those_who_write_together_only_the_first_waits_for_a_lock_in_vain(dat
     assert notes(database) == {"before"}
 
 
-def test_a_full_disk_is_said_so_stores_nothing_and_passes(database: Database) -> None:
+def test_full_disk_is_reported_stores_nothing_and_recovers(database: Database) -> None:
     write(database, "before")
 
     def fill() -> None:
@@ -230,7 +230,7 @@ def test_a_full_disk_is_said_so_stores_nothing_and_passes(database: Database) ->
     assert notes(database) == {"before", "after"}
 
 
-def test_no_writer_waits_five_seconds_for_a_lock_that_another_program_holds(database: Database) -> None:
+def test_writers_wait_under_five_seconds_for_a_foreign_lock(database: Database) -> None:
     write(database, "before")
     waits = []
 
@@ -251,7 +251,7 @@ def test_no_writer_waits_five_seconds_for_a_lock_that_another_program_holds(data
     assert notes(database) == {"before", "after"}
 
 
-def test_a_writer_gets_a_lock_that_another_program_gives_back(database: Database) -> None:
+def test_writer_gets_a_released_foreign_lock(database: Database) -> None:
     with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         giving_back = threading.Timer(0.1, other_program.execute, ["COMMIT"])
@@ -261,8 +261,8 @@ def test_a_writer_gets_a_lock_that_another_program_gives_back(database: Database
     assert notes(database) == {"patient"}
 
 
-def test_a_pause_between_two_writers_of_a_batch_loses_neither(database: Database) -> None:
-    """A fork or the end may take the turn while one has written and the other is still queued."""
+def test_pause_between_writers_loses_no_write(database: Database) -> None:
+    """fork() and close() may take the write lock between two queued writers."""
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(write, database, str(number)) for number in range(400)]
         while not all(writer.done() for writer in writers):

@@ -72,9 +72,7 @@ def assert_refused_and_untouched(path: str, word: str) -> None:
 
 
 @pytest.mark.parametrize(("script", "word"), REFUSALS.values(), ids=REFUSALS)
-def test_what_cannot_be_migrated_is_refused_in_one_line_and_left_as_it_was(
-    database_path: str, script: str, word: str
-) -> None:
+def test_unsupported_schema_is_refused_and_unchanged(database_path: str, script: str, word: str) -> None:
     execute(database_path, script)
     assert_refused_and_untouched(database_path, word)
 
@@ -87,15 +85,13 @@ def test_what_cannot_be_migrated_is_refused_in_one_line_and_left_as_it_was(
     ],
     ids=["newer", "changed"],
 )
-def test_a_database_of_another_version_is_refused_and_left_as_it_was(
-    database_path: str, change: str, word: str
-) -> None:
+def test_database_of_another_version_is_refused_and_unchanged(database_path: str, change: str, word: str) -> None:
     migrate(database_path)
     execute(database_path, change)
     assert_refused_and_untouched(database_path, word)
 
 
-def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(database_path: str) -> None:
+def test_failed_migration_leaves_the_file_unchanged(database_path: str) -> None:
     scripts = sorted((sql_directory() / "migrations").glob("*.sql"))
     table = re.findall(r"CREATE TABLE (\w+)", "".join(script.read_text(encoding="utf-8") for script in scripts))[-1]
     execute(database_path, USERS + messages_table(tuple(ADDABLE)) + f"CREATE TABLE {table} (x);")
@@ -106,7 +102,7 @@ def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(database_path
     assert Path(database_path).read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(database_path: str) -> None:
+def test_file_that_is_no_database_is_refused_and_unchanged(database_path: str) -> None:
     Path(database_path).write_bytes(b"Dear diary, " * 1000)
     with pytest.raises(MigrationError):
         migrate(database_path)
@@ -126,7 +122,7 @@ print(",".join(migrate(sys.argv[1])))
 
 
 def start_migrating(path: str) -> "subprocess.Popen[str]":
-    """A process that is about to migrate and waits for a line."""
+    """A process that waits for a line on standard input and then migrates."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, path, str(CHECKOUT)],
         stdin=subprocess.PIPE,
@@ -178,7 +174,7 @@ def test_several_processes_may_migrate_one_database_at_once(
 
 
 @pytest.mark.fault
-def test_a_crash_in_the_middle_leaves_the_old_schema_or_the_new(
+def test_crash_during_migration_leaves_the_old_or_the_new_schema(
     database_path: str, fresh_schema: dict[str, object], large_file: bytes
 ) -> None:
     def restore() -> None:

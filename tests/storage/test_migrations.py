@@ -1,4 +1,4 @@
-"""Migration: whatever a file holds, it ends in the one present schema, as a whole or not at all, and loses nothing."""
+"""Migration: every supported file gets the present schema and loses nothing."""
 
 import random
 import sqlite3
@@ -59,7 +59,7 @@ def test_only_a_new_file_gets_small_pages(database_path: str, tmp_path: Path) ->
     assert new == (PAGE_BYTES,) != old
 
 
-def test_a_message_to_oneself_is_refused_by_the_table_itself(database_path: str) -> None:
+def test_table_refuses_a_message_to_oneself(database_path: str) -> None:
     migrate(database_path)
     with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         execute(
@@ -69,7 +69,7 @@ def test_a_message_to_oneself_is_refused_by_the_table_itself(database_path: str)
         )
 
 
-def test_everything_created_is_messages_users_or_begins_with_the_own_prefix(database_path: str) -> None:
+def test_created_objects_have_the_own_prefix(database_path: str) -> None:
     migrate(database_path)
     names = {name for (name,) in rows(database_path, "SELECT name FROM sqlite_master")}
     foreign = {name for name in names if not name.startswith(("msgsvc_", "sqlite_", "idx_messages_"))}
@@ -94,7 +94,9 @@ HOST_TABLES = (
 
 
 @pytest.mark.parametrize("with_messages", [False, True])
-def test_everything_a_host_has_stays(database_path: str, fresh_schema: dict[str, object], with_messages: bool) -> None:
+def test_migration_keeps_all_host_objects(
+    database_path: str, fresh_schema: dict[str, object], with_messages: bool
+) -> None:
     execute(database_path, HOST_TABLES)
     if with_messages:
         execute(database_path, messages_table() + "ALTER TABLE messages ADD COLUMN ward TEXT DEFAULT 'north';")
@@ -129,7 +131,7 @@ def test_the_service_works_on_a_hosts_users(database_path: str) -> None:
         "CREATE TABLE Users (Username TEXT NOT NULL COLLATE NOCASE UNIQUE, Role TEXT, UNIQUE (role, username))",
     ],
 )
-def test_any_users_table_with_a_unique_username_and_a_role_is_taken_as_found(database_path: str, users: str) -> None:
+def test_users_table_with_unique_username_and_role_is_accepted(database_path: str, users: str) -> None:
     execute(database_path, users)
     definition = rows(database_path, "SELECT sql FROM sqlite_master WHERE lower(name) = 'users'")
     migrate(database_path)
@@ -154,7 +156,7 @@ def lacking_id(lacking: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("lacking", [(), *LACKING], ids=lacking_id)
 @pytest.mark.parametrize("constraints", [CONSTRAINTS, ""], ids=["constrained", "bare"])
-def test_a_messages_table_of_any_age_is_completed(
+def test_older_messages_table_gets_all_columns(
     database_path: str, fresh_schema: dict[str, object], lacking: tuple[str, ...], constraints: str
 ) -> None:
     execute(database_path, USERS + messages_table(lacking, constraints))
@@ -174,7 +176,7 @@ DEFAULTS = {"is_read": 0, "is_deleted_by_sender": 0, "is_deleted_by_recipient": 
 
 
 @pytest.mark.parametrize("lacking", LACKING, ids=lacking_id)
-def test_a_row_gets_the_default_of_an_added_column_or_what_its_twin_says(
+def test_added_column_gets_its_default_or_the_value_of_its_counterpart(
     database_path: str, lacking: tuple[str, ...]
 ) -> None:
     execute(database_path, USERS + messages_table(lacking))
@@ -193,7 +195,7 @@ def test_a_row_gets_the_default_of_an_added_column_or_what_its_twin_says(
 
 
 @pytest.mark.parametrize("lacking", LACKING, ids=lacking_id)
-def test_a_host_goes_on_inserting_without_an_added_column(database_path: str, lacking: tuple[str, ...]) -> None:
+def test_host_can_insert_without_an_added_column(database_path: str, lacking: tuple[str, ...]) -> None:
     execute(database_path, USERS + messages_table(lacking))
     migrate(database_path)
     execute(

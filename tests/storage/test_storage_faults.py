@@ -1,4 +1,4 @@
-"""The database fails for real: what is answered, what goes on working, and that nobody has to restart anything."""
+"""Real storage faults: which error is answered, what keeps working, and recovery without a restart."""
 
 import json
 import resource
@@ -28,7 +28,7 @@ from msgsvc.testing import Client, Clock
 
 
 @pytest.mark.fault
-def test_the_log_leaves_the_database_room_to_grow(disk: Disk) -> None:
+def test_wal_leaves_the_database_room_to_grow(disk: Disk) -> None:
     with closing(Client(create_app(Settings(database=disk.database, send_rate=0)))) as client:
         thea = client.as_user("thea", "therapist")
         client.as_user("uma")
@@ -36,7 +36,7 @@ def test_the_log_leaves_the_database_room_to_grow(disk: Disk) -> None:
 
 
 @pytest.mark.fault
-def test_a_full_disk_refuses_what_is_written_and_passes_without_a_restart(disk: Disk) -> None:
+def test_full_disk_refuses_writes_and_recovers_without_a_restart(disk: Disk) -> None:
     with closing(Client(create_app(Settings(database=disk.database, send_rate=0)))) as client:
         thea, uma = client.as_user("thea", "therapist"), client.as_user("uma")
         first = send(thea, "uma")
@@ -62,7 +62,7 @@ def test_a_full_disk_refuses_what_is_written_and_passes_without_a_restart(disk: 
 
 
 @pytest.mark.fault
-def test_on_a_full_disk_the_calls_that_share_a_commit_get_the_answer_that_is_their_own(disk: Disk) -> None:
+def test_calls_in_one_commit_get_their_own_answers_on_a_full_disk(disk: Disk) -> None:
     tokens = sign_in(disk.database, thea="therapist", uma="user")
     bodies = {201: {"recipient": "uma", "content": LONG}, 400: {"recipient": "uma", "content": ""}}
 
@@ -94,12 +94,12 @@ def test_a_backup_onto_a_full_disk_leaves_nothing_there(disk: Disk, client: Clie
     assert sorted(disk.directory.iterdir()) == before
 
 
-# ---- each error of the storage layer
+# ---- full, busy, unavailable
 
 
 @contextmanager
 def limited_file_size() -> Iterator[None]:
-    """No file may be written beyond its first page, so that the next commit is an I/O error."""
+    """Limits the size of every file to one page, so that the next commit is an I/O error."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
@@ -118,7 +118,7 @@ def foreign_lock(path: str) -> Iterator[None]:
 
 @contextmanager
 def pragma(client: Client, fault: str, remedy: str) -> Iterator[None]:
-    """A fault of the connection that writes."""
+    """Sets a pragma that breaks the writing connection, then one that repairs it."""
     with client.app.services.database.transaction() as transaction:
         transaction.execute(f"PRAGMA {fault}")
     yield
@@ -139,13 +139,13 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.mark.parametrize(("fault", "code"), FAULTS.values(), ids=list(FAULTS))
-def test_every_fault_has_its_code_stores_nothing_lets_reads_go_on_and_passes(
+def test_every_fault_has_its_code_and_recovers_and_reads_continue(
     database_path: str, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: str
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with closing(Client(create_app(Settings(database=database_path, send_rate=0), clock=Clock()))) as client:
         thea, uma = client.as_user("thea", "therapist"), client.as_user("uma")
-        # Enough that what comes next needs further pages, whatever is free in those that there are.
+        # Enough rows to use up the free space in existing pages.
         first = [send(thea, "uma", LONG) for _ in range(2)]
         with fault(client):
             with ThreadPoolExecutor(4) as pool:
@@ -160,10 +160,10 @@ def test_every_fault_has_its_code_stores_nothing_lets_reads_go_on_and_passes(
 
 
 @pytest.mark.fault
-def test_while_another_program_holds_the_lock_every_write_is_refused_within_five_seconds(
+def test_writes_under_a_foreign_lock_are_refused_within_five_seconds(
     client: Client, clock: Clock, database_path: str
 ) -> None:
-    """Also a write of somebody whose session has to be prolonged, which is a write as well."""
+    """Renewing a session is a write as well."""
     thea, uma = client.as_user("thea", "therapist"), client.as_user("uma")
     message_id = send(thea, "uma")
     clock.advance(600)
@@ -195,7 +195,7 @@ def test_while_another_program_holds_the_lock_every_write_is_refused_within_five
 
 
 @pytest.mark.fault
-def test_writers_who_wait_for_another_programs_lock_leave_threads_to_the_readers(database_path: str) -> None:
+def test_writers_waiting_for_a_foreign_lock_do_not_block_readers(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
     body = {"recipient": "uma", "content": LONG}
     with (
@@ -212,32 +212,32 @@ def test_writers_who_wait_for_another_programs_lock_leave_threads_to_the_readers
         assert time.monotonic() - begun < 5
 
 
-def begin_the_log_anew(path: str) -> None:
+def truncate_wal(path: str) -> None:
     with closing(sqlite3.connect(path)) as other_program:
         assert other_program.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
 
 
-def commits_in_the_log(path: str) -> int:
-    """How many frames of the write-ahead log end a commit (sqlite.org/fileformat2.html, "WAL Frame Header")."""
+def commits_in_wal(path: str) -> int:
+    """The number of WAL frames that end a commit (sqlite.org/fileformat2.html, "WAL Frame Header")."""
     log = Path(f"{path}-wal").read_bytes()
     frame_bytes = 24 + int.from_bytes(log[8:12], "big")
     return sum(log[start + 4 : start + 8] != bytes(4) for start in range(32, len(log), frame_bytes))
 
 
-def test_calls_that_arrive_while_another_is_stored_share_a_commit(database_path: str) -> None:
+def test_calls_that_arrive_during_a_commit_share_the_next_one(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
     body = json.dumps({"recipient": "uma", "content": "Hello"})
     headers = {"Authorization": tokens["thea"], "Content-Type": "application/json"}
     with serving(database_path) as service:
         for _ in range(50):
             with ExitStack() as stack:
-                begin_the_log_anew(database_path)
+                truncate_wal(database_path)
                 connections = [stack.enter_context(closing(service.connection())) for _ in range(16)]
                 with foreign_lock(database_path):
                     for connection in connections:
                         connection.request("POST", f"{API}/send", body, headers)
                 assert {connection.getresponse().status for connection in connections} <= {201, 503}
-            if commits_in_the_log(database_path) < len(connections) / 2:
+            if commits_in_wal(database_path) < len(connections) / 2:
                 return
     pytest.fail("sixteen calls at once never shared a commit")
 
@@ -246,7 +246,7 @@ def test_no_commit_holds_more_calls_than_the_limit(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
     body = {"recipient": "uma", "content": "Hello"}
     with serving(database_path, prepare="msgsvc.server.TOGETHER = 4") as service:
-        begin_the_log_anew(database_path)
+        truncate_wal(database_path)
         with ThreadPoolExecutor(16) as pool:
             with foreign_lock(database_path):
                 calls = [
@@ -254,11 +254,11 @@ def test_no_commit_holds_more_calls_than_the_limit(database_path: str) -> None:
                     for _ in range(16)
                 ]
             stored = [call.result().status for call in calls].count(201)
-        assert commits_in_the_log(database_path) >= stored / 4
+        assert commits_in_wal(database_path) >= stored / 4
 
 
 @pytest.mark.fault
-def test_a_file_that_may_not_be_written_for_a_while_is_written_again_afterwards(database_path: str) -> None:
+def test_writes_recover_when_the_file_is_writable_again(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
     path = Path(database_path)
     body = {"recipient": "uma", "content": LONG}
@@ -273,7 +273,7 @@ def test_a_file_that_may_not_be_written_for_a_while_is_written_again_afterwards(
         assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 201
 
 
-def test_what_a_host_s_trigger_refuses_is_no_full_disk_whatever_it_says(
+def test_error_of_a_host_trigger_is_not_taken_for_a_full_disk(
     people: dict[str, Client], host: sqlite3.Connection
 ) -> None:
     host.execute(

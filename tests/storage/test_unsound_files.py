@@ -32,8 +32,8 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20_000])
 
 
-def with_a_log_beside_it(path: Path) -> None:
-    """What a killed process leaves: a log that was not brought into the file yet; and the file is damaged."""
+def damaged_with_wal(path: Path) -> None:
+    """A damaged file beside a WAL that was not checkpointed, as a killed process leaves it."""
     original = path.with_name("original.db")
     sign_in(str(original), uma="user", thea="therapist")
     with closing(Client(create_app(Settings(database=str(original))))) as client:
@@ -53,7 +53,7 @@ NO_DATABASES: dict[str, Callable[[Path], object]] = {
     "a damaged first page": damaged_in(0),
     "a damaged page": damaged_in(3),
     "cut off": truncated,
-    "damaged, with a write-ahead log": with_a_log_beside_it,
+    "damaged, with a write-ahead log": damaged_with_wal,
     "a directory": lambda path: path.mkdir(),
 }
 
@@ -64,7 +64,7 @@ def files(directory: Path) -> dict[str, bytes | None]:
 
 @pytest.mark.parametrize("make", NO_DATABASES.values(), ids=list(NO_DATABASES))
 @pytest.mark.parametrize("command", ["serve", "check"])
-def test_what_is_no_sound_database_is_refused_in_one_line_and_left_as_it_was(
+def test_unsound_database_is_refused_in_one_line_and_unchanged(
     tmp_path: Path, make: Callable[[Path], object], command: str
 ) -> None:
     path = tmp_path / "messages.db"
@@ -86,7 +86,7 @@ def test_a_missing_directory_is_named_and_not_created(tmp_path: Path) -> None:
     assert files(tmp_path) == {}
 
 
-def test_a_file_that_may_not_be_written_refuses_the_start(database_path: str, tmp_path: Path) -> None:
+def test_read_only_file_prevents_the_start(database_path: str, tmp_path: Path) -> None:
     sign_in(database_path, uma="user")
     Path(database_path).chmod(0o444)
     command = (*without_the_rights_of_root(), sys.executable, "-m", "msgsvc")
@@ -94,7 +94,7 @@ def test_a_file_that_may_not_be_written_refuses_the_start(database_path: str, tm
     assert_refused_in_one_line(ran, Path(database_path).name)
 
 
-def test_a_database_that_cannot_be_written_is_refused_and_left_as_it_was(disk: Disk) -> None:
+def test_database_on_a_read_only_disk_is_refused_and_unchanged(disk: Disk) -> None:
     sign_in(disk.database, uma="user")
     before = files(disk.directory)
     disk.mount("remount,ro")
