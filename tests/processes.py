@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parent.parent
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Ran(NamedTuple):

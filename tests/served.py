@@ -19,8 +19,8 @@ from processes import environment
 from msgsvc import Settings, create_app
 from msgsvc.testing import Client
 
-START_SECONDS = 20
-ANSWER_SECONDS = 20
+START_SECONDS = 60
+ANSWER_SECONDS = 60
 
 
 class Answer(NamedTuple):

@@ -133,7 +133,7 @@ def test_send_after_an_answered_block_or_suspension_stores_nothing(
 
     with ThreadPoolExecutor(4) as pool:
         senders = [pool.submit(keep_sending) for _ in range(4)]
-        assert flowing.wait(10)
+        assert flowing.wait(60)
         assert act(people).status_code in {200, 204}
         (stored,) = host.execute("SELECT count(*) FROM messages").fetchone()
         stop.set()

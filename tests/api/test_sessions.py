@@ -135,13 +135,14 @@ def test_unix_socket_peer_cannot_claim_a_client_address(
 
 
 def test_an_unknown_user_costs_the_same_time(client: Client, add_account: object, host: sqlite3.Connection) -> None:
+    """Measured as CPU time, which other processes do not change."""
     host.execute("UPDATE msgsvc_credentials SET password_hash = ?", (generate_password_hash(PASSWORD),))
 
     def fastest(username: str) -> float:
         def seconds() -> float:
-            started = time.perf_counter()
+            started = time.process_time()
             assert login(client, username, "wrong horse").status_code == 401
-            return time.perf_counter() - started
+            return time.process_time() - started
 
         return min(seconds() for _ in range(3))
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import Ran, environment, msgsvc
+from processes import WAIT_SECONDS, Ran, environment, msgsvc
 from served import call, serving, sign_in
 from support import API, delete, mark_read, send
 
@@ -260,7 +260,7 @@ def test_interrupted_backup_leaves_nothing_behind(database: str, tmp_path: Path,
     while process.poll() is None and not any(copies.iterdir()):
         threading.Event().wait(0.005)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode != 0
     assert list(copies.iterdir()) == []
     assert len(errors.splitlines()) <= 1

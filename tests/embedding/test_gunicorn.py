@@ -56,7 +56,7 @@ def gunicorn(directory: Path, *options: str) -> Iterator[tuple[int, str]]:
                 log += line
             yield process.pid, re.search(r"http://127\.0\.0\.1:\d+", log)[0]
             process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=30)
+            _, log = process.communicate(timeout=60)
             assert process.returncode == 0, log
         finally:
             process.kill()
@@ -69,7 +69,7 @@ def send(url: str, content: str) -> str:
         data=b'{"recipient": "uma", "content": "%s"}' % content.encode(),
         headers={"Content-Type": "application/json", "X-User": "thea"},
     )
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.status == 201
         return response.headers["X-Worker"]
 

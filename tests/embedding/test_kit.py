@@ -134,7 +134,7 @@ def run_pytest(directory: Path, *options: str) -> str:
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr

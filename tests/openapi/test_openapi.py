@@ -279,7 +279,7 @@ def test_every_test_client_is_checked_against_the_document(client: Client, monke
 
 
 class Service:
-    """Calls the current test's application. The ADMIN placeholder gets a new session each time, as cases end sessions."""
+    """Calls the current test's application. ADMIN stands for a new session each time, since some cases end theirs."""
 
     client: Client
     ADMIN = "Bearer in-place-of-an-admins-session"

@@ -163,7 +163,7 @@ def test_pipelined_call_gets_100_continue_once(served: Served) -> None:
     expecting = head + b"Expect: 100-continue\r\n\r\n"
 
     def exchange(_: int) -> None:
-        with socket.create_connection((ADDRESS, service.port), timeout=20) as client:
+        with socket.create_connection((ADDRESS, service.port), timeout=60) as client:
             client.sendall(head + b"\r\n" + body + expecting)
             said = receive_until(client, b"100 Continue\r\n\r\n")
             client.sendall(body)
@@ -172,7 +172,7 @@ def test_pipelined_call_gets_100_continue_once(served: Served) -> None:
         assert re.findall(rb"HTTP/1\.1 (\d+)", said) == [b"201", b"100", b"201"]
 
     def give_up(_: int) -> None:
-        with socket.create_connection((ADDRESS, service.port), timeout=20) as client:
+        with socket.create_connection((ADDRESS, service.port), timeout=60) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(head + b"\r\n" + body + expecting)
 

@@ -9,7 +9,7 @@ import pytest
 from served import serving, sign_in
 from support import API
 
-LOG_ANSWERING_THREADS = """
+SHOW_ANSWERING_THREAD = """
 import threading
 from msgsvc.middleware import Call
 enter, act, answer = Call.enter, Call.act, Call.answer
@@ -38,7 +38,7 @@ def test_event_loop_answers_reads_in_batches_and_defers_late_ones(
 ) -> None:
     token = sign_in(database_path, uma="user")["uma"]
     limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
-    with serving(database_path, prepare=f"{LOG_ANSWERING_THREADS}\n{limits}") as service:
+    with serving(database_path, prepare=f"{SHOW_ANSWERING_THREAD}\n{limits}") as service:
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
         assert service.stop() == 0

@@ -35,7 +35,7 @@ def test_trickling_clients_are_disconnected_and_do_not_block_others(service: Ser
                 client.sendall(b"0" if begun and begun != HEALTH else b"X" if begun else b"")
             time.sleep(0.25)
         assert resources(service)[0] >= before + 140
-        assert until(lambda: resources(service)[0] <= before + 2, DEADLINE + 5)
+        assert until(lambda: resources(service)[0] <= before + 2, DEADLINE + 60)
         assert service.call("GET", "/healthz").status == 200
         for client in clients:
             assert received(client) == b""
@@ -102,14 +102,14 @@ def test_overload_does_not_flood_the_log(served: Served) -> None:
 
 
 def test_parsing_blanks_in_a_header_takes_linear_time() -> None:
-    """Eight times as many blanks take about 8 times as long, not 64."""
+    """Eight times as many blanks take about 8 times as much CPU time, not 64."""
 
     def seconds(blanks: int) -> float:
         head = b"GET / HTTP/1.1\r\nHost: a" + b" " * blanks + b"b\r\n\r\n"
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(20):
             server._DECISIVE.findall(head)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds(16_000) for _ in range(5)) < 24 * min(seconds(2_000) for _ in range(5))
 

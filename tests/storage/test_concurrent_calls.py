@@ -19,7 +19,7 @@ def at_once(calls: list[Callable[[], TestResponse]]) -> list[TestResponse]:
     start = threading.Barrier(len(calls))
 
     def wait_and_call(made: Callable[[], TestResponse]) -> TestResponse:
-        start.wait(20)
+        start.wait(60)
         return made()
 
     with ThreadPoolExecutor(len(calls)) as pool:

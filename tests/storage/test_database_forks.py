@@ -124,7 +124,7 @@ def test_database_opened_before_a_fork_works_in_parent_and_child(
 ) -> None:
     checkout = str(CHECKOUT)
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, database.path, checkout]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (ran.stdout.strip(), ran.stderr) == (printed, "")
     assert len(notes(database)) == count
     with closing(sqlite3.connect(database.path)) as connection:

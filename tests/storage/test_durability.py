@@ -131,7 +131,7 @@ def test_message_is_synced_before_its_201_is_sent(database_path: str, tmp_path: 
         # strace does not forward signals, so its child, the service, gets it.
         child = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()[0]
         os.kill(int(child), signal.SIGTERM)
-        service.process.wait(20)
+        service.process.wait(60)
 
     calls = system_calls(trace.read_text())
     syncs = [(first, last) for first, last, text in calls if re.match(r"f(data)?sync\(\d+<[^>]*-wal>", text)]

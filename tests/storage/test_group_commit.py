@@ -29,11 +29,11 @@ class Queue:
             with self.database.transaction() as transaction:
                 transaction.raw.set_trace_callback(self.statements.append)
                 held.set()
-                assert all(event.wait(10) for event in announced[1:])
+                assert all(event.wait(60) for event in announced[1:])
                 works[0](transaction)
 
         def later(number: int) -> None:
-            assert held.wait(10)
+            assert held.wait(60)
             announced[number].set()
             with self.database.transaction() as transaction:
                 works[number](transaction)
@@ -153,10 +153,10 @@ def test_writer_during_a_batch_joins_its_commit(database: Database) -> None:
                 commits[0].wait()
 
             waiting = pool.submit(write_meanwhile)
-            assert begun.wait(10)
+            assert begun.wait(60)
             assert not waiting.done()
             assert notes(database) == set()
-        waiting.result(10)
+        waiting.result(60)
     assert notes(database) == {"meanwhile"}
 
 
@@ -179,7 +179,7 @@ def test_batch_ends_when_another_writer_commits_it(database: Database) -> None:
         finally:
             enough.set()
         for writer in beside:
-            writer.result(10)
+            writer.result(60)
 
 
 def test_failed_batch_commit_fails_every_writer_in_it(database: Database) -> None:
