@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from msgsvc.database import Commit, Connection, Database, StorageError
+from msgsvc.queries import SqlFilesError, load
 from support import open_files
 
 from msgsvc import Settings, create_app
-from msgsvc.database import Commit, Connection, Database, StorageError
-from msgsvc.queries import SqlFilesError, load
 
 SCHEMA = """
     PRAGMA journal_mode = WAL;

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgsvc.migrations import PAGE_BYTES, MigrationError, migrate
+from msgsvc.queries import sql_directory
 from support import inbox, send
 
 from msgsvc import Settings, create_app
-from msgsvc.migrations import PAGE_BYTES, MigrationError, migrate
-from msgsvc.queries import sql_directory
 from msgsvc.testing import Client
 
 EVERY_MIGRATION = [path.stem for path in sorted((sql_directory() / "migrations").glob("*.sql"))]
