@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import schemathesis
 from conformance import Description, description
-from conftest import PEOPLE
 from hypothesis import strategies as st
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
 from processes import CHECKOUT
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from support import API, conversation, send
+from support import API, PEOPLE, conversation, send
 from werkzeug.test import TestResponse
 
 import msgsvc
