@@ -1,12 +1,8 @@
 """The database fails for real: what is answered, what goes on working, and that nobody has to restart anything."""
 
 import json
-import os
 import resource
-import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,68 +10,21 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from pathlib import Path
 
 import pytest
-from processes import Ran, msgsvc
+from processes import msgsvc
 from served import serving, sign_in
-from support import API, delete, history, inbox, mark_read, send, unread
+from storage_faults import (
+    LONG,
+    Disk,
+    assert_refused,
+    assert_refused_in_one_line,
+    sending,
+    without_the_rights_of_root,
+)
+from support import API, delete, faults, history, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
-from msgsvc.storage.sqlite.check import check
-from msgsvc.storage.sqlite.migrations import PAGE_BYTES
 from msgsvc.testing import Client, Clock
-
-LONG = "x" * 5000
-
-
-def sending(sender: Client, content: str = LONG) -> TestResponse:
-    return sender.post(f"{API}/send", json={"recipient": "uma", "content": content})
-
-
-def assert_refused(answer: TestResponse, code: str) -> None:
-    assert (answer.status_code, answer.json["code"]) == (503, code)
-    assert int(answer.headers["Retry-After"]) >= 1
-
-
-def faults(path: str) -> list[str]:
-    return list(check(path, lambda _: None))
-
-
-# ---- a disk of its own
-
-
-class Disk:
-    """A small file system in memory."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.database = str(directory / "messages.db")
-
-    def mount(self, options: str) -> None:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.directory)], check=True, capture_output=True
-        )
-
-    def fill(self) -> None:
-        with (self.directory / "filler").open("wb", buffering=0) as filler:
-            try:
-                while filler.write(b"\0" * 4096):
-                    pass
-            except OSError:
-                return
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    disk = Disk(tmp_path / "disk")
-    disk.directory.mkdir()
-    try:
-        disk.mount("size=2m")
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"a file system cannot be mounted here: {error.stderr!r}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk.directory)], check=True)
 
 
 @pytest.mark.fault
@@ -307,15 +256,6 @@ def test_no_commit_holds_more_calls_than_the_limit(database_path: str) -> None:
         assert commits_in_the_log(database_path) >= stored / 4
 
 
-def without_the_rights_of_root() -> tuple[str, ...]:
-    """The start of a command that heeds the modes of files; whoever is not root does so anyway."""
-    if os.geteuid() != 0:
-        return ()
-    if not shutil.which("setpriv"):
-        pytest.skip("root may write every file, and setpriv is not installed")
-    return ("setpriv", "--bounding-set", "-dac_override")
-
-
 @pytest.mark.fault
 def test_a_file_that_may_not_be_written_for_a_while_is_written_again_afterwards(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
@@ -332,102 +272,6 @@ def test_a_file_that_may_not_be_written_for_a_while_is_written_again_afterwards(
         assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 201
 
 
-# ---- what is no database
-
-
-def damaged_in(page: int) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        sign_in(str(path), uma="user", thea="therapist")
-        content = bytearray(path.read_bytes())
-        content[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = b"\xa5" * PAGE_BYTES
-        path.write_bytes(content)
-
-    return damage
-
-
-def truncated(path: Path) -> None:
-    sign_in(str(path), uma="user")
-    path.write_bytes(path.read_bytes()[:20_000])
-
-
-def with_a_log_beside_it(path: Path) -> None:
-    """What a killed process leaves: a log that was not brought into the file yet; and the file is damaged."""
-    original = path.with_name("original.db")
-    sign_in(str(original), uma="user", thea="therapist")
-    with closing(Client(create_app(Settings(database=str(original))))) as client:
-        send(client.as_user("thea", "therapist"), "uma", LONG)
-        shutil.copy(f"{original}-wal", f"{path}-wal")
-        shutil.copy(original, path)
-    with path.open("r+b") as file:
-        file.seek(3 * PAGE_BYTES)
-        file.write(b"\xa5" * PAGE_BYTES)
-    original.unlink()
-
-
-NO_DATABASES: dict[str, Callable[[Path], object]] = {
-    "text": lambda path: path.write_text("Dear diary,\n" * 1000),
-    "a few bytes": lambda path: path.write_bytes(b"SQL"),
-    "a header and nothing more": lambda path: path.write_bytes(b"SQLite format 3\0" + b"\0" * 84),
-    "a damaged first page": damaged_in(0),
-    "a damaged page": damaged_in(3),
-    "cut off": truncated,
-    "damaged, with a write-ahead log": with_a_log_beside_it,
-    "a directory": lambda path: path.mkdir(),
-}
-
-
-def files(directory: Path) -> dict[str, bytes | None]:
-    return {path.name: path.read_bytes() if path.is_file() else None for path in directory.iterdir()}
-
-
-def assert_refused_in_one_line(ran: Ran, name: str) -> None:
-    assert ran.status == 1
-    assert ran.output == ""
-    assert len(ran.errors.splitlines()) == 1, ran.errors
-    assert name in ran.errors
-
-
-@pytest.mark.parametrize("make", NO_DATABASES.values(), ids=list(NO_DATABASES))
-@pytest.mark.parametrize("command", ["serve", "check"])
-def test_what_is_no_sound_database_is_refused_in_one_line_and_left_as_it_was(
-    tmp_path: Path, make: Callable[[Path], object], command: str
-) -> None:
-    path = tmp_path / "messages.db"
-    make(path)
-    before = files(tmp_path)
-    port = ["--port", "0"] if command == "serve" else []
-    ran = msgsvc(command, *port, "--database", str(path), cwd=tmp_path)
-    if command == "serve":
-        assert_refused_in_one_line(ran, "messages.db")
-    else:
-        assert ran.status == 1
-        assert ran.errors.count("\n") == 1
-    assert before.items() <= files(tmp_path).items()
-
-
-def test_a_missing_directory_is_named_and_not_created(tmp_path: Path) -> None:
-    ran = msgsvc("serve", "--port", "0", "--database", str(tmp_path / "nowhere" / "messages.db"), cwd=tmp_path)
-    assert_refused_in_one_line(ran, "nowhere")
-    assert files(tmp_path) == {}
-
-
-def test_a_database_that_cannot_be_written_is_refused_and_left_as_it_was(disk: Disk) -> None:
-    sign_in(disk.database, uma="user")
-    before = files(disk.directory)
-    disk.mount("remount,ro")
-    ran = msgsvc("serve", "--port", "0", "--database", disk.database, cwd=disk.directory)
-    assert_refused_in_one_line(ran, "messages.db")
-    assert files(disk.directory) == before
-
-
-def test_a_file_that_may_not_be_written_refuses_the_start(database_path: str, tmp_path: Path) -> None:
-    sign_in(database_path, uma="user")
-    Path(database_path).chmod(0o444)
-    command = (*without_the_rights_of_root(), sys.executable, "-m", "msgsvc")
-    ran = msgsvc("serve", "--port", "0", "--database", database_path, cwd=tmp_path, command=command)
-    assert_refused_in_one_line(ran, Path(database_path).name)
-
-
 def test_what_a_host_s_trigger_refuses_is_no_full_disk_whatever_it_says(
     people: dict[str, Client], host: sqlite3.Connection
 ) -> None:
@@ -435,46 +279,3 @@ def test_what_a_host_s_trigger_refuses_is_no_full_disk_whatever_it_says(
         "CREATE TRIGGER ward BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'the ward is full and locked'); END"
     )
     assert_refused(sending(people["thea"]), "storage_unavailable")
-
-
-# ---- health
-
-
-def health(client: Client) -> int:
-    answer = client.get("/healthz")
-    if answer.status_code != 200:
-        assert_refused(answer, "storage_unavailable")
-    return answer.status_code
-
-
-def test_health_says_so_when_the_file_is_overwritten_in_place_or_taken_away(client: Client, database_path: str) -> None:
-    assert health(client) == 200
-    path = Path(database_path)
-    sound = path.read_bytes()
-    path.write_bytes(b"\0" * len(sound))
-    assert health(client) == 503
-    path.write_bytes(sound)
-    assert health(client) == 200
-    path.rename(f"{path}.away")
-    assert health(client) == 503
-    Path(f"{path}.away").rename(path)
-    assert health(client) == 200
-
-
-def test_health_raises_no_false_alarm_while_the_log_is_brought_into_a_file_that_has_grown(
-    client: Client, database_path: str
-) -> None:
-    """The first page is written first and tells the new size, when the file has the old one still."""
-    assert health(client) == 200
-    thea = client.as_user("thea", "therapist")
-    client.as_user("uma")
-    for _ in range(20):
-        send(thea, "uma", LONG)
-    log = Path(f"{database_path}-wal").read_bytes()
-    frame_bytes = 24 + PAGE_BYTES
-    frames = [log[start : start + frame_bytes] for start in range(32, len(log), frame_bytes)]
-    first_page = [frame[24:] for frame in frames if frame[:4] == b"\0\0\0\1"][-1]
-    with Path(database_path).open("r+b") as file:
-        file.write(first_page)
-    assert len(history(client.as_user("uma"), "thea", "?limit=200")) == 20
-    assert health(client) == 200

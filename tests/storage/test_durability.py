@@ -1,4 +1,4 @@
-"""What the service has acknowledged outlives the death of its process, and callers at one moment never cross."""
+"""A message that the service has acknowledged survives the death of its process."""
 
 import os
 import random
@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPException
@@ -16,11 +15,9 @@ from typing import Any
 
 import pytest
 from served import Service, call, serving, sign_in
-from support import API, conversation, delete, inbox, mark_read, send, unread
-from werkzeug.test import TestResponse
+from support import API
 
 from msgsvc.storage.sqlite.check import check
-from msgsvc.testing import Client
 
 SENDERS = {f"sender{number}": "therapist" for number in range(16)}
 KILLS = 10
@@ -148,86 +145,3 @@ def test_no_201_leaves_before_its_message_is_synced(database_path: str, tmp_path
     for message_id, leaving in answered.items():
         frame = next(last for last, text in written if content_of[message_id] in text)
         assert any(frame < first and last < leaving for first, last in syncs), content_of[message_id]
-
-
-# ---- many callers at one moment
-
-
-def at_once(calls: list[Callable[[], TestResponse]]) -> list[TestResponse]:
-    """The answers to calls that all begin at the same moment, each in a thread of its own."""
-    start = threading.Barrier(len(calls))
-
-    def wait_and_call(made: Callable[[], TestResponse]) -> TestResponse:
-        start.wait(20)
-        return made()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(wait_and_call, calls))
-
-
-def statuses(answers: list[TestResponse]) -> list[int]:
-    return sorted(answer.status_code for answer in answers)
-
-
-@pytest.fixture
-def no_drift(client: Client, database_path: str) -> Iterator[None]:
-    """After the test every summary equals a full recount."""
-    yield
-    assert list(check(database_path, lambda _: None)) == []
-
-
-@pytest.mark.usefixtures("no_drift")
-def test_one_key_from_many_threads_stores_one_message(people: dict[str, Client]) -> None:
-    body, key = {"recipient": "uma", "content": "once"}, {"Idempotency-Key": "k"}
-    answers = at_once([lambda: people["thea"].post(f"{API}/send", json=body, headers=key)] * 32)
-    assert statuses(answers) == [201] * 32
-    assert len({answer.json["message_id"] for answer in answers}) == 1
-    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
-    assert unread(people["uma"]) == 1
-
-
-@pytest.mark.usefixtures("no_drift")
-def test_of_many_deletes_at_once_one_succeeds(people: dict[str, Client]) -> None:
-    message_id = send(people["thea"], "uma")
-    answers = at_once([lambda: delete(people["uma"], message_id)] * 32)
-    assert statuses(answers) == [204] + [404] * 31
-
-
-@pytest.mark.usefixtures("no_drift")
-def test_both_sides_deleting_at_once_both_succeed_and_the_message_is_gone(
-    people: dict[str, Client], host: sqlite3.Connection
-) -> None:
-    for message_id in [send(people["thea"], "uma") for _ in range(20)]:
-        answers = at_once([lambda i=message_id, name=name: delete(people[name], i) for name in ("thea", "uma")])
-        assert statuses(answers) == [204, 204]
-    assert host.execute("SELECT count(*) FROM messages WHERE deleted_at IS NULL").fetchone() == (0,)
-    for name, partner in (("thea", "uma"), ("uma", "thea")):
-        assert conversation(people[name], partner)["messages"] == []
-        assert inbox(people[name])["total_conversations"] == 0
-
-
-@pytest.mark.usefixtures("no_drift")
-def test_reading_against_deleting_gives_one_of_the_promised_answers(people: dict[str, Client]) -> None:
-    uma = people["uma"]
-    for message_id in [send(people["thea"], "uma") for _ in range(20)]:
-        reads = [lambda i=message_id: mark_read(uma, i)] * 4
-        deletes = [lambda i=message_id: delete(uma, i)] * 4
-        answers = at_once([made for pair in zip(reads, deletes, strict=True) for made in pair])
-        assert statuses(answers[1::2]) == [204, 404, 404, 404]
-        read = [answer for answer in answers[::2] if answer.status_code == 200]
-        assert {answer.status_code for answer in answers[::2]} <= {200, 404}
-        assert len({answer.json["read_at"] for answer in read}) <= 1
-    assert unread(uma) == 0
-
-
-@pytest.mark.usefixtures("no_drift")
-def test_everything_at_once_leaves_no_count_adrift(people: dict[str, Client]) -> None:
-    """Sends, reads and deletes of single messages and of whole conversations, from both sides."""
-    thea, uma = people["thea"], people["uma"]
-    ids = [send(thea, "uma") for _ in range(16)] + [send(uma, "thea") for _ in range(16)]
-    calls: list[Callable[[], TestResponse]] = [lambda i=i: delete(thea, i) for i in ids[::2]]
-    calls += [lambda i=i: mark_read(uma, i) for i in ids[:16]]
-    calls += [lambda: thea.post(f"{API}/send", json={"recipient": "uma", "content": "more"})] * 8
-    calls += [lambda: uma.patch(f"{API}/conversation/thea/read"), lambda: uma.delete(f"{API}/conversation/thea")] * 2
-    random.shuffle(calls)
-    assert {answer.status_code for answer in at_once(calls)} <= {200, 201, 204, 404}
