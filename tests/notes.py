@@ -5,7 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from msgsvc.database import Database
+from msgsvc.storage.sqlite.connection import Connection
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 SCHEMA = """
     PRAGMA journal_mode = WAL;
@@ -20,12 +21,20 @@ STATEMENTS = {
 }
 
 
-def write(database: Database, text: str) -> None:
-    with database.transaction() as transaction:
+def inserting(text: str, then: Exception | None = None) -> Callable[[Connection], None]:
+    def work(transaction: Connection) -> None:
         transaction.run("insert_note", text=text)
+        if then:
+            raise then
+
+    return work
 
 
-def notes(database: Database) -> set[str]:
+def write(database: SqliteStorage, text: str) -> None:
+    database.write(inserting(text))
+
+
+def notes(database: SqliteStorage) -> set[str]:
     """The committed notes, read by another connection."""
     with closing(sqlite3.connect(database.path)) as connection:
         return {text for (text,) in connection.execute("SELECT text FROM notes")}

@@ -5,9 +5,9 @@ from collections import defaultdict
 from contextlib import closing
 from typing import Any
 
-from msgsvc.queries import sql_directory
+from msgsvc.storage.sql_files import sql_directory
 
-EVERY_MIGRATION = [path.stem for path in sorted((sql_directory() / "migrations").glob("*.sql"))]
+EVERY_MIGRATION = [path.stem for path in sorted((sql_directory("sqlite") / "migrations").glob("*.sql"))]
 
 COLUMNS = {
     "id": "INTEGER PRIMARY KEY AUTOINCREMENT",

@@ -5,7 +5,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from msgsvc.maintenance import check
+from msgsvc.storage.sqlite.check import check
 from msgsvc.testing import Client
 
 API = "/api/messages"

@@ -19,7 +19,7 @@ from served import call, serving, sign_in
 from support import API, delete, mark_read, send
 
 from msgsvc import Settings, create_app
-from msgsvc.migrations import PAGE_BYTES
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES
 from msgsvc.testing import Client
 
 

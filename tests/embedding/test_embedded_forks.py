@@ -98,13 +98,12 @@ def test_child_forked_during_a_write_can_write(host_path: str) -> None:
         host_path,
         """
         writing, forked_now = threading.Event(), threading.Event()
-        def slow():
-            with app.services.database.transaction() as transaction:
-                transaction.execute("INSERT INTO messages (sender_username, recipient_username, content)"
-                                    " VALUES ('thea', 'uma', 'slow')")
-                writing.set()
-                forked_now.wait(1)
-        thread = threading.Thread(target=slow)
+        def slow(transaction):
+            transaction.execute("INSERT INTO messages (sender_username, recipient_username, content)"
+                                " VALUES ('thea', 'uma', 'slow')")
+            writing.set()
+            forked_now.wait(1)
+        thread = threading.Thread(target=app.services.database.write, args=[slow])
         thread.start()
         writing.wait()
         child = forked(lambda: send("uma", "thea", "child"))

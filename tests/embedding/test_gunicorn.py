@@ -15,7 +15,7 @@ import hosts
 import pytest
 from processes import environment
 
-from msgsvc.maintenance import check
+from msgsvc.storage.sqlite.check import check
 
 SITE = """
 import os

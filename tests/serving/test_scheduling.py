@@ -12,21 +12,19 @@ from support import API
 SHOW_ANSWERING_THREAD = """
 import threading
 from msgsvc.middleware import Call
-enter, act, answer = Call.enter, Call.act, Call.answer
-entered = most = 0
-def count_and_enter(self):
-    global entered, most
-    entered += 1
-    most = max(most, entered)
-    enter(self)
-def act_and_count(self):
-    global entered
-    entered -= 1
-    act(self)
-def show(self):
-    status, headers, body = answer(self)
+handle, respond = Call.handle, Call.respond
+handled = most = 0
+def count_and_handle(self):
+    global handled, most
+    handled += 1
+    most = max(most, handled)
+    handle(self)
+def respond_and_show(self):
+    global handled
+    handled -= 1
+    status, headers, body = respond(self)
     return status, [*headers, ("X-Thread", threading.current_thread().name), ("X-Most", str(most))], body
-Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
+Call.handle, Call.respond = count_and_handle, respond_and_show
 """
 
 
@@ -47,21 +45,20 @@ def test_event_loop_answers_reads_in_batches_and_defers_late_ones(
     assert max(int(answer.headers["X-Most"]) for answer in answers) <= together
 
 
-def logged_out_once_entered(database_path: str) -> str:
-    """Once the server has authenticated the caller, another connection tries to end all sessions."""
+def logged_out_before_handling(database_path: str) -> str:
+    """Another connection ends all sessions, where the write lock is free, between parsing and handling a call."""
     return f"""
 import sqlite3, time
 from contextlib import closing, suppress
 from msgsvc.middleware import Call
-enter = Call.enter
-def enter_and_log_out(self):
-    Call.enter = enter
-    enter(self)
+handle = Call.handle
+def log_out_and_handle(self):
+    Call.handle = handle
     with closing(sqlite3.connect({database_path!r}, timeout=0)) as connection, suppress(sqlite3.OperationalError):
         with connection:
             connection.execute("DELETE FROM msgsvc_sessions")
-    time.sleep(2 * msgsvc.server.ANSWERING_SECONDS)
-Call.enter = enter_and_log_out
+    handle(self)
+Call.handle = log_out_and_handle
 """
 
 
@@ -70,17 +67,17 @@ def sessions(database_path: str) -> int:
         return int(connection.execute("SELECT count(*) FROM msgsvc_sessions").fetchone()[0])
 
 
-def test_worker_reauthenticates_deferred_call(database_path: str) -> None:
+def test_call_is_authorized_when_it_is_handled(database_path: str) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+    with serving(database_path, prepare=logged_out_before_handling(database_path)) as service:
         assert service.call("GET", f"{API}/inbox", Authorization=token).status == 401
     assert sessions(database_path) == 0
 
 
-def test_session_cannot_end_between_authentication_and_write(database_path: str) -> None:
+def test_session_cannot_end_between_authorization_and_batched_write(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+    with serving(database_path, prepare=logged_out_before_handling(database_path)) as service:
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
     assert sessions(database_path) == 2
 
@@ -88,12 +85,12 @@ def test_session_cannot_end_between_authentication_and_write(database_path: str)
 def test_writer_thread_survives_errors(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     fails_once = """
-from msgsvc.database import Database
-together = Database.together
+from msgsvc.storage.sqlite.storage import SqliteStorage
+batch = SqliteStorage.batch
 def fail(self):
-    Database.together = together
+    SqliteStorage.batch = batch
     raise MemoryError("sentinel")
-Database.together = fail
+SqliteStorage.batch = fail
 """
     message = {"recipient": "thea", "content": "x"}
     with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:

@@ -12,16 +12,16 @@ from notes import SCHEMA, STATEMENTS
 from old_databases import schema
 from storage_faults import Disk
 
-from msgsvc.database import Database
-from msgsvc.migrations import migrate
+from msgsvc.storage.sqlite.migrations import migrate
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 
 @pytest.fixture
-def database(database_path: str) -> Iterator[Database]:
+def database(database_path: str) -> Iterator[SqliteStorage]:
     """A table of notes; the foreign key to the author is checked at the commit."""
     with closing(sqlite3.connect(database_path)) as connection:
         connection.executescript(SCHEMA)
-    database = Database(database_path, STATEMENTS)
+    database = SqliteStorage(database_path, STATEMENTS)
     yield database
     database.close()
 

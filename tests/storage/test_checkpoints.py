@@ -10,19 +10,20 @@ import pytest
 from notes import notes, write
 
 from msgsvc import Settings, create_app
-from msgsvc.database import Database
+from msgsvc.storage.sqlite.connection import Connection
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 
 @pytest.mark.parametrize("page_bytes", [512, 8192])
 def test_long_wal_is_checkpointed_and_restarted(
-    database: Database, monkeypatch: pytest.MonkeyPatch, page_bytes: int
+    database: SqliteStorage, monkeypatch: pytest.MonkeyPatch, page_bytes: int
 ) -> None:
     with closing(sqlite3.connect(database.path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute(f"PRAGMA page_size = {page_bytes}")
         connection.execute("VACUUM")
         connection.execute("PRAGMA journal_mode = WAL")
-    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_CHECKPOINT_BYTES", 128 * 1024)
     log = Path(f"{database.path}-wal")
     for number in range(40):
         write(database, f"{number} " + "x" * 4000)
@@ -30,11 +31,11 @@ def test_long_wal_is_checkpointed_and_restarted(
     assert Path(database.path).stat().st_size > 64 * 1024
 
 
-def test_wal_stays_bounded_under_constant_reads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wal_stays_bounded_under_constant_reads(database: SqliteStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With constant readers, SQLite's own checkpoints almost never restart the WAL."""
-    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
-    monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 256 * 1024)
-    monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", 0.0)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_CHECKPOINT_BYTES", 128 * 1024)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_LIMIT_BYTES", 256 * 1024)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.CHECKPOINT_RETRY_SECONDS", 0.0)
     over = threading.Event()
 
     def keep_reading() -> None:
@@ -54,15 +55,19 @@ def test_wal_stays_bounded_under_constant_reads(database: Database, monkeypatch:
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1000.0, 1), (0.0, 5)])
 def test_reader_that_blocks_the_checkpoint_is_logged_at_intervals(
-    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seconds: float, waits: int
+    database: SqliteStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    waits: int,
 ) -> None:
-    monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", seconds)
-    monkeypatch.setattr("msgsvc.database.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.CHECKPOINT_RETRY_SECONDS", seconds)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.BUSY_SECONDS", 0.01)
     log = Path(f"{database.path}-wal")
     with database.read() as reader:
         reader.one("count_notes")
         write(database, "long " + "x" * 100_000)
-        monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 64 * 1024)
+        monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_LIMIT_BYTES", 64 * 1024)
         for number in range(5):
             write(database, str(number))
         assert log.stat().st_size > 64 * 1024
@@ -78,8 +83,11 @@ def test_wal_shared_with_a_host_is_checkpointed_at_sqlites_default(database_path
     app = create_app(Settings(database=database_path, send_rate=0), authenticate=lambda _: None)
     with closing(app), closing(sqlite3.connect(database_path)) as connection:
         ((page_bytes,),) = connection.execute("PRAGMA page_size")
+
+        def grow(transaction: Connection) -> None:
+            transaction.execute("CREATE TABLE IF NOT EXISTS ballast (content)")
+            transaction.execute("INSERT INTO ballast VALUES (zeroblob(:bytes))", {"bytes": 100 * page_bytes})
+
         for _ in range(20):
-            with app.services.database.transaction() as transaction:
-                transaction.execute("CREATE TABLE IF NOT EXISTS ballast (content)")
-                transaction.execute("INSERT INTO ballast VALUES (zeroblob(:bytes))", {"bytes": 100 * page_bytes})
+            app.services.database.write(grow)
         assert Path(f"{database_path}-wal").stat().st_size < 1200 * page_bytes

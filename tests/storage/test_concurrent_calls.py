@@ -10,7 +10,7 @@ import pytest
 from support import API, conversation, delete, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
-from msgsvc import maintenance
+from msgsvc.storage.sqlite.check import check
 from msgsvc.testing import Client
 
 
@@ -34,7 +34,7 @@ def statuses(answers: list[TestResponse]) -> list[int]:
 def no_drift(client: Client, database_path: str) -> Iterator[None]:
     """After the test every summary equals a full recount."""
     yield
-    assert list(maintenance.check(database_path, lambda _: None)) == []
+    assert list(check(database_path, lambda _: None)) == []
 
 
 @pytest.mark.usefixtures("no_drift")

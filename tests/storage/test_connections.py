@@ -6,25 +6,30 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from notes import SCHEMA, STATEMENTS, RefusedError, in_threads, notes, write
+from notes import SCHEMA, STATEMENTS, RefusedError, in_threads, inserting, notes, write
 from support import open_files
 
 from msgsvc import Settings, create_app
-from msgsvc.database import Database, StorageError
+from msgsvc.storage.base import StorageError
+from msgsvc.storage.sqlite.connection import Connection
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 
-def test_readers_do_not_wait_for_writers_or_see_uncommitted_work(database: Database) -> None:
+def test_readers_do_not_wait_for_writers_or_see_uncommitted_work(database: SqliteStorage) -> None:
     write(database, "before")
-    with database.transaction() as transaction:
+
+    def read_beside(transaction: Connection) -> None:
         transaction.run("insert_note", text="uncommitted")
         with database.read() as snapshot:
             assert snapshot.all("select_notes") == [("before",)]
         assert transaction.one("count_notes") == (2,)
+
+    database.write(read_beside)
     with database.read() as snapshot:
         assert snapshot.one("count_notes") == (2,)
 
 
-def test_every_statement_of_a_reader_sees_the_same_snapshot(database: Database) -> None:
+def test_every_statement_of_a_reader_sees_the_same_snapshot(database: SqliteStorage) -> None:
     write(database, "before")
     with database.read() as snapshot:
         assert snapshot.one("count_notes") == (1,)
@@ -36,7 +41,7 @@ def test_every_statement_of_a_reader_sees_the_same_snapshot(database: Database) 
         assert snapshot.one("count_notes") == (2,)
 
 
-def test_reader_works_after_an_error_in_its_block(database: Database) -> None:
+def test_reader_works_after_an_error_in_its_block(database: SqliteStorage) -> None:
     def read_and_refuse() -> None:
         with database.read() as snapshot:
             snapshot.one("count_notes")
@@ -49,12 +54,14 @@ def test_reader_works_after_an_error_in_its_block(database: Database) -> None:
         assert snapshot.one("count_notes") == (1,)
 
 
-def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: Database) -> None:
+def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: SqliteStorage) -> None:
+    def write_pair(transaction: Connection, number: int) -> None:
+        transaction.run("insert_note", text=f"{threading.get_ident()} {number} left")
+        transaction.run("insert_note", text=f"{threading.get_ident()} {number} right")
+
     def write_pairs() -> None:
         for number in range(40):
-            with database.transaction() as transaction:
-                transaction.run("insert_note", text=f"{threading.get_ident()} {number} left")
-                transaction.run("insert_note", text=f"{threading.get_ident()} {number} right")
+            database.write(lambda transaction, number=number: write_pair(transaction, number))
 
     def read_pairs() -> None:
         for _ in range(80):
@@ -70,10 +77,10 @@ def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: D
 
 
 def test_read_creates_no_missing_database(tmp_path: Path) -> None:
-    database = Database(str(tmp_path / "missing.db"), STATEMENTS)
-    for use in (database.read, database.transaction):
-        with pytest.raises(StorageError) as caught, use():
-            pass
+    database = SqliteStorage(str(tmp_path / "missing.db"), STATEMENTS)
+    for use in (lambda: database.read().__enter__(), lambda: database.write(inserting("text"))):
+        with pytest.raises(StorageError) as caught:
+            use()
         assert caught.value.code == "storage_unavailable"
     with pytest.raises(StorageError):
         database.probe()
@@ -84,13 +91,13 @@ def test_path_may_contain_uri_characters(tmp_path: Path) -> None:
     path = tmp_path / "a %41?mode=ro&x#y.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SCHEMA)
-    database = Database(str(path), STATEMENTS)
+    database = SqliteStorage(str(path), STATEMENTS)
     write(database, "here")
     assert notes(database) == {"here"}
     database.close()
 
 
-def test_the_probe_notices_a_file_overwritten_in_place(database: Database) -> None:
+def test_the_probe_notices_a_file_overwritten_in_place(database: SqliteStorage) -> None:
     write(database, "before")
     database.probe()
     with Path(database.path).open("r+b") as file:
@@ -101,18 +108,18 @@ def test_the_probe_notices_a_file_overwritten_in_place(database: Database) -> No
     assert database.path not in open_files()
 
 
-def test_closing_twice_is_harmless_and_nothing_works_afterwards(database: Database) -> None:
+def test_closing_twice_is_harmless_and_nothing_works_afterwards(database: SqliteStorage) -> None:
     write(database, "before")
     with database.read() as snapshot:
         snapshot.one("count_notes")
     database.close()
     database.close()
-    for use in (database.read, database.transaction):
-        with pytest.raises(StorageError), use():
-            pass
+    for use in (lambda: database.read().__enter__(), lambda: database.write(inserting("text"))):
+        with pytest.raises(StorageError):
+            use()
 
 
-def test_a_closed_database_leaves_no_file_beside_its_own(database: Database) -> None:
+def test_a_closed_database_leaves_no_file_beside_its_own(database: SqliteStorage) -> None:
     write(database, "before")
     database.close()
     assert [file.name for file in Path(database.path).parent.iterdir()] == [Path(database.path).name]
@@ -124,8 +131,7 @@ def test_memory_database_is_shared_by_threads_until_close() -> None:
     directory = Path(database.path).parent
 
     def add(number: int) -> None:
-        with database.transaction() as transaction:
-            assert transaction.run("insert_user", username=f"user{number}", role="user")
+        assert database.write(lambda transaction: transaction.run("insert_user", username=f"user{number}", role="user"))
         with database.read() as snapshot:
             assert snapshot.first("select_account", username=f"user{number}")
 
@@ -140,8 +146,7 @@ def test_memory_database_is_shared_by_threads_until_close() -> None:
 
 def test_two_memory_databases_share_nothing() -> None:
     one, two = create_app(Settings(database=":memory:")), create_app(Settings(database=":memory:"))
-    with one.services.database.transaction() as transaction:
-        transaction.run("insert_user", username="uma", role="user")
+    one.services.database.write(lambda transaction: transaction.run("insert_user", username="uma", role="user"))
     with two.services.database.read() as snapshot:
         assert snapshot.first("select_account", username="uma") is None
     one.close()

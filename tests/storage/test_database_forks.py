@@ -9,22 +9,23 @@ import pytest
 from notes import notes
 from processes import CHECKOUT
 
-from msgsvc.database import Database
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 FORKING = """
 import os, sys, threading
 sys.path.append(sys.argv[2])
-from msgsvc.database import Database
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
-database = Database(sys.argv[1], {
+database = SqliteStorage(sys.argv[1], {
     "insert_note": "INSERT INTO notes (text) VALUES (:text)",
     "count_notes": "SELECT count(*) FROM notes",
 })
 
 def write(*texts):
-    with database.transaction() as transaction:
+    def insert(transaction):
         for text in texts:
             transaction.run("insert_note", text=text)
+    database.write(insert)
 
 def count():
     with database.read() as snapshot:
@@ -99,13 +100,12 @@ print(statuses(child))
         """
 begun = threading.Event()
 
-def long_transaction():
-    with database.transaction() as transaction:
-        begun.set()
-        for number in range(3000):
-            transaction.run("insert_note", text=f"thread {number}")
+def insert_many(transaction):
+    begun.set()
+    for number in range(3000):
+        transaction.run("insert_note", text=f"thread {number}")
 
-thread = threading.Thread(target=long_transaction)
+thread = threading.Thread(target=database.write, args=[insert_many])
 thread.start()
 begun.wait()
 child = in_child(write, "in the child")
@@ -120,7 +120,7 @@ print(statuses(child))
 
 @pytest.mark.parametrize(("script", "printed", "count"), FORKS.values(), ids=FORKS)
 def test_database_opened_before_a_fork_works_in_parent_and_child(
-    database: Database, script: str, printed: str, count: int
+    database: SqliteStorage, script: str, printed: str, count: int
 ) -> None:
     checkout = str(CHECKOUT)
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, database.path, checkout]

@@ -17,7 +17,7 @@ import pytest
 from served import Service, call, serving, sign_in
 from support import API
 
-from msgsvc import maintenance
+from msgsvc.storage.sqlite.check import check
 
 SENDERS = {f"sender{number}": "therapist" for number in range(16)}
 KILLS = 10
@@ -71,7 +71,7 @@ def test_kill_loses_and_doubles_no_acknowledged_message(database_path: str) -> N
             service.stop(signal.SIGKILL)
             for work in works:
                 work.result()
-        assert list(maintenance.check(database_path, lambda _: None)) == []
+        assert list(check(database_path, lambda _: None)) == []
         rows = stored(database_path)
         assert len(dict(rows)) == len(rows)
         for sender in senders:

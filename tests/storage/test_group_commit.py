@@ -9,15 +9,17 @@ from contextlib import closing
 from itertools import count
 
 import pytest
-from notes import RefusedError, in_threads, notes, write
+from notes import RefusedError, in_threads, inserting, notes, write
 
-from msgsvc.database import Commit, Connection, Database, StorageError
+from msgsvc.storage.base import Commit, StorageError
+from msgsvc.storage.sqlite.connection import Connection
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 
 class Queue:
     """Writers that queue behind one that holds the write lock until all others are about to ask for it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteStorage) -> None:
         self.database = database
         self.statements: list[str] = []
 
@@ -26,17 +28,18 @@ class Queue:
         held = threading.Event()
 
         def first() -> None:
-            with self.database.transaction() as transaction:
+            def hold_and_work(transaction: Connection) -> None:
                 transaction.raw.set_trace_callback(self.statements.append)
                 held.set()
                 assert all(event.wait(60) for event in announced[1:])
                 works[0](transaction)
 
+            self.database.write(hold_and_work)
+
         def later(number: int) -> None:
             assert held.wait(60)
             announced[number].set()
-            with self.database.transaction() as transaction:
-                works[number](transaction)
+            self.database.write(works[number])
 
         return in_threads(first, *(lambda number=number: later(number) for number in range(1, len(works))))
 
@@ -44,23 +47,14 @@ class Queue:
         return sum(statement.startswith("COMMIT") for statement in self.statements)
 
 
-def inserting(text: str, then: Exception | None = None) -> Callable[[Connection], None]:
-    def work(transaction: Connection) -> None:
-        transaction.run("insert_note", text=text)
-        if then:
-            raise then
-
-    return work
-
-
-def test_writes_of_many_threads_are_all_stored(database: Database) -> None:
+def test_writes_of_many_threads_are_all_stored(database: SqliteStorage) -> None:
     texts = [[f"{thread}-{number}" for number in range(25)] for thread in range(8)]
     raised = in_threads(*(lambda mine=mine: [write(database, text) for text in mine] for mine in texts))
     assert raised == [None] * 8
     assert notes(database) == {text for mine in texts for text in mine}
 
 
-def test_no_writer_returns_before_the_commit_that_holds_its_work(database: Database) -> None:
+def test_no_writer_returns_before_the_commit_that_holds_its_work(database: SqliteStorage) -> None:
     def write_and_look(thread: int) -> None:
         with closing(sqlite3.connect(database.path)) as other_program:
             for number in range(25):
@@ -72,7 +66,7 @@ def test_no_writer_returns_before_the_commit_that_holds_its_work(database: Datab
     assert in_threads(*(lambda thread=thread: write_and_look(thread) for thread in range(6))) == [None] * 6
 
 
-def test_writers_who_queue_share_a_commit(database: Database) -> None:
+def test_writers_who_queue_share_a_commit(database: SqliteStorage) -> None:
     for attempt in range(50):
         queue = Queue(database)
         assert queue.run(*(inserting(f"{attempt}-{number}") for number in range(6))) == [None] * 6
@@ -81,7 +75,7 @@ def test_writers_who_queue_share_a_commit(database: Database) -> None:
     pytest.fail("six writers never shared a commit")
 
 
-def test_error_in_one_writer_rolls_back_only_its_own_work(database: Database) -> None:
+def test_error_in_one_writer_rolls_back_only_its_own_work(database: SqliteStorage) -> None:
     shared = 0
     for attempt in range(10):
         queue = Queue(database)
@@ -94,21 +88,21 @@ def test_error_in_one_writer_rolls_back_only_its_own_work(database: Database) ->
     assert shared
 
 
-def test_error_in_the_writer_with_the_lock_rolls_back_only_its_own_work(database: Database) -> None:
+def test_error_in_the_writer_with_the_lock_rolls_back_only_its_own_work(database: SqliteStorage) -> None:
     queue = Queue(database)
     refusal = RefusedError()
     assert queue.run(inserting("first", refusal), inserting("second"), inserting("third")) == [refusal, None, None]
     assert notes(database) == {"second", "third"}
 
 
-def test_failing_statement_is_a_storage_error_for_its_writer_only(database: Database) -> None:
+def test_failing_statement_is_a_storage_error_for_its_writer_only(database: SqliteStorage) -> None:
     write(database, "taken")
     raised = Queue(database).run(inserting("one"), inserting("taken"), inserting("two"))
     assert [type(error) for error in raised] == [type(None), StorageError, type(None)]
     assert notes(database) == {"taken", "one", "two"}
 
 
-def test_failed_commit_fails_every_writer_in_it_and_no_later_one(database: Database) -> None:
+def test_failed_commit_fails_every_writer_in_it_and_no_later_one(database: SqliteStorage) -> None:
     """A note with an unknown author passes its statement and fails the commit (a deferred foreign key)."""
     for attempt in range(10):
         queue = Queue(database)
@@ -129,26 +123,24 @@ def test_failed_commit_fails_every_writer_in_it_and_no_later_one(database: Datab
     pytest.fail("the commit that failed never held the work of others")
 
 
-def test_batch_is_stored_by_one_commit(database: Database) -> None:
+def test_batch_is_stored_by_one_commit(database: SqliteStorage) -> None:
     commits: list[Commit] = []
-    with database.together():
+    with database.batch():
         for text in ("first", "second", "third"):
-            with database.transaction_in(commits) as transaction:
-                transaction.run("insert_note", text=text)
+            database.write(inserting(text), commits)
         assert notes(database) == set()
     assert notes(database) == {"first", "second", "third"}
     assert len(set(commits)) == 1
     commits[0].wait()
 
 
-def test_writer_during_a_batch_joins_its_commit(database: Database) -> None:
+def test_writer_during_a_batch_joins_its_commit(database: SqliteStorage) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with database.together():
+        with database.batch():
             begun, commits = threading.Event(), list[Commit]()
 
             def write_meanwhile() -> None:
-                with database.transaction_in(commits) as transaction:
-                    transaction.run("insert_note", text="meanwhile")
+                database.write(inserting("meanwhile"), commits)
                 begun.set()
                 commits[0].wait()
 
@@ -160,7 +152,7 @@ def test_writer_during_a_batch_joins_its_commit(database: Database) -> None:
     assert notes(database) == {"meanwhile"}
 
 
-def test_batch_ends_when_another_writer_commits_it(database: Database) -> None:
+def test_batch_ends_when_another_writer_commits_it(database: SqliteStorage) -> None:
     number = count()
     enough = threading.Event()
 
@@ -173,8 +165,8 @@ def test_batch_ends_when_another_writer_commits_it(database: Database) -> None:
         try:
             for _ in range(300):
                 commits: list[Commit] = []
-                with database.together(), database.transaction_in(commits) as transaction:
-                    transaction.run("insert_note", text=f"together {next(number)}")
+                with database.batch():
+                    database.write(inserting(f"together {next(number)}"), commits)
                 assert all(commit.ended.is_set() for commit in commits)
         finally:
             enough.set()
@@ -182,12 +174,11 @@ def test_batch_ends_when_another_writer_commits_it(database: Database) -> None:
             writer.result(60)
 
 
-def test_failed_batch_commit_fails_every_writer_in_it(database: Database) -> None:
+def test_failed_batch_commit_fails_every_writer_in_it(database: SqliteStorage) -> None:
     commits: list[Commit] = []
-    with database.together():
+    with database.batch():
         for name, text in (("insert_note", "sound"), ("insert_orphan", "orphan")):
-            with database.transaction_in(commits) as transaction:
-                transaction.run(name, text=text)
+            database.write(lambda transaction, name=name, text=text: transaction.run(name, text=text), commits)
     for commit in commits:
         with pytest.raises(StorageError):
             commit.wait()
@@ -196,41 +187,42 @@ def test_failed_batch_commit_fails_every_writer_in_it(database: Database) -> Non
     assert notes(database) == {"after"}
 
 
-def test_lock_timeout_is_spent_once_per_batch(database: Database) -> None:
+def test_lock_timeout_is_spent_once_per_batch(database: SqliteStorage) -> None:
     write(database, "before")
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
-        with database.together():
+        with database.batch():
             for text in "abcdefghijklmnopqrst":
-                with pytest.raises(StorageError), database.transaction_in([]) as transaction:
-                    transaction.run("insert_note", text=text)
+                with pytest.raises(StorageError):
+                    database.write(inserting(text), [])
         assert time.monotonic() - begun < 5
         other_program.execute("ROLLBACK")
     assert notes(database) == {"before"}
 
 
-def test_full_disk_is_reported_stores_nothing_and_recovers(database: Database) -> None:
+def test_full_disk_is_reported_stores_nothing_and_recovers(database: SqliteStorage) -> None:
     write(database, "before")
 
-    def fill() -> None:
-        with database.transaction() as transaction:
-            ((pages,),) = transaction.execute("PRAGMA page_count")
-            transaction.execute(f"PRAGMA max_page_count = {pages}")
-            transaction.run("insert_note", text="small")
-            transaction.run("insert_note", text="large" * 100_000)
+    def fill(transaction: Connection) -> None:
+        ((pages,),) = transaction.execute("PRAGMA page_count")
+        transaction.execute(f"PRAGMA max_page_count = {pages}")
+        transaction.run("insert_note", text="small")
+        transaction.run("insert_note", text="large" * 100_000)
 
-    with pytest.raises(StorageError) as caught:
-        fill()
-    assert caught.value.code == "storage_full"
-    assert notes(database) == {"before"}
-    with database.transaction() as transaction:
+    def free(transaction: Connection) -> None:
         transaction.execute("PRAGMA max_page_count = 1000000")
         transaction.run("insert_note", text="after")
+
+    with pytest.raises(StorageError) as caught:
+        database.write(fill)
+    assert caught.value.code == "storage_full"
+    assert notes(database) == {"before"}
+    database.write(free)
     assert notes(database) == {"before", "after"}
 
 
-def test_writers_wait_under_five_seconds_for_a_foreign_lock(database: Database) -> None:
+def test_writers_wait_under_five_seconds_for_a_foreign_lock(database: SqliteStorage) -> None:
     write(database, "before")
     waits = []
 
@@ -251,7 +243,7 @@ def test_writers_wait_under_five_seconds_for_a_foreign_lock(database: Database) 
     assert notes(database) == {"before", "after"}
 
 
-def test_writer_gets_a_released_foreign_lock(database: Database) -> None:
+def test_writer_gets_a_released_foreign_lock(database: SqliteStorage) -> None:
     with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         giving_back = threading.Timer(0.1, other_program.execute, ["COMMIT"])
@@ -261,7 +253,7 @@ def test_writer_gets_a_released_foreign_lock(database: Database) -> None:
     assert notes(database) == {"patient"}
 
 
-def test_pause_between_writers_loses_no_write(database: Database) -> None:
+def test_pause_between_writers_loses_no_write(database: SqliteStorage) -> None:
     """fork() and close() may take the write lock between two queued writers."""
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(write, database, str(number)) for number in range(400)]

@@ -26,8 +26,9 @@ from old_databases import (
 )
 from processes import CHECKOUT
 
-from msgsvc.migrations import MigrationError, migrate
-from msgsvc.queries import sql_directory
+from msgsvc.storage.base import MigrationError
+from msgsvc.storage.sql_files import sql_directory
+from msgsvc.storage.sqlite.migrations import migrate
 
 
 def users_table(columns: str) -> str:
@@ -92,7 +93,7 @@ def test_database_of_another_version_is_refused_and_unchanged(database_path: str
 
 
 def test_failed_migration_leaves_the_file_unchanged(database_path: str) -> None:
-    scripts = sorted((sql_directory() / "migrations").glob("*.sql"))
+    scripts = sorted((sql_directory("sqlite") / "migrations").glob("*.sql"))
     table = re.findall(r"CREATE TABLE (\w+)", "".join(script.read_text(encoding="utf-8") for script in scripts))[-1]
     execute(database_path, USERS + messages_table(tuple(ADDABLE)) + f"CREATE TABLE {table} (x);")
     insert_rows(database_path, tuple(ADDABLE))
@@ -114,7 +115,7 @@ def test_file_that_is_no_database_is_refused_and_unchanged(database_path: str) -
 CHILD = """
 import sys
 sys.path.append(sys.argv[2])
-from msgsvc.migrations import migrate
+from msgsvc.storage.sqlite.migrations import migrate
 print("ready", flush=True)
 sys.stdin.readline()
 print(",".join(migrate(sys.argv[1])))

@@ -26,7 +26,7 @@ from old_databases import (
 from support import inbox, send
 
 from msgsvc import Settings, create_app
-from msgsvc.migrations import PAGE_BYTES, migrate
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES, migrate
 from msgsvc.testing import Client
 
 # A fresh file

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from msgsvc.queries import SqlFilesError, load
+from msgsvc.storage.sql_files import SqlFilesError, load
 
 
 def sql_files(directory: Path, **texts: str) -> Path:

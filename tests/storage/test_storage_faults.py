@@ -23,7 +23,7 @@ from storage_faults import (
 from support import API, delete, faults, history, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
-from msgsvc import Settings, create_app, database
+from msgsvc import Settings, create_app
 from msgsvc.testing import Client, Clock
 
 
@@ -119,11 +119,10 @@ def foreign_lock(path: str) -> Iterator[None]:
 @contextmanager
 def pragma(client: Client, fault: str, remedy: str) -> Iterator[None]:
     """Sets a pragma that breaks the writing connection, then one that repairs it."""
-    with client.app.services.database.transaction() as transaction:
-        transaction.execute(f"PRAGMA {fault}")
+    database = client.app.services.database
+    database.write(lambda transaction: transaction.execute(f"PRAGMA {fault}"))
     yield
-    with client.app.services.database.transaction() as transaction:
-        transaction.execute(f"PRAGMA {remedy}")
+    database.write(lambda transaction: transaction.execute(f"PRAGMA {remedy}"))
 
 
 Fault = Callable[[Client], AbstractContextManager[None]]
@@ -142,7 +141,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 def test_every_fault_has_its_code_and_recovers_and_reads_continue(
     database_path: str, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: str
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("msgsvc.storage.sqlite.group_commit.BUSY_SECONDS", 0.05)
     with closing(Client(create_app(Settings(database=database_path, send_rate=0), clock=Clock()))) as client:
         thea, uma = client.as_user("thea", "therapist"), client.as_user("uma")
         # Enough rows to use up the free space in existing pages.

@@ -5,7 +5,7 @@ from pathlib import Path
 from storage_faults import LONG, assert_refused
 from support import history, send
 
-from msgsvc.migrations import PAGE_BYTES
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES
 from msgsvc.testing import Client
 
 

@@ -13,7 +13,7 @@ from storage_faults import LONG, Disk, assert_refused_in_one_line, without_the_r
 from support import send
 
 from msgsvc import Settings, create_app
-from msgsvc.migrations import PAGE_BYTES
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES
 from msgsvc.testing import Client
 
 
