@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -12,11 +11,11 @@ from msgsvc import cors
 from msgsvc.accounts import create_first_admin
 from msgsvc.database import Database
 from msgsvc.json_http import ApiError, Request, Response, Services
-from msgsvc.middleware import Authenticate, Call, authorize
+from msgsvc.middleware import Authenticate, Call
 from msgsvc.migrations import migrate
 from msgsvc.openapi import document
 from msgsvc.queries import load, sql_directory
-from msgsvc.routes import Handler, Route, routes, url_map
+from msgsvc.routes import Route, routes, url_map
 from msgsvc.settings import Settings
 from msgsvc.tokens import PasswordHasher
 
@@ -34,19 +33,19 @@ class App:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         call = self.call(environ)
-        call.enter()
-        call.act()
-        status, headers, body = call.answer()
+        call.parse()
+        call.handle()
+        status, headers, body = call.respond()
         start_response(status, headers)
         return [body] if body else []
 
     def call(self, environ: "WSGIEnvironment") -> Call:
-        """The request as steps, for a server that takes them by itself."""
-        return Call(environ, self.services, self._enter)
+        """The request as steps, for a server that schedules them itself."""
+        return Call(environ, self.services, self._match, self._authenticate)
 
-    def _enter(self, request: Request) -> Handler | Response:
+    def _match(self, request: Request) -> tuple[Route, Mapping[str, Any]] | Response:
         try:
-            match: tuple[Route, Any] = self._urls.match(request.path(), request.environ["REQUEST_METHOD"])
+            match: tuple[Route, Mapping[str, Any]] = self._urls.match(request.path(), request.environ["REQUEST_METHOD"])
         except (NotFound, UnicodeDecodeError):
             raise ApiError(404, "not_found", "No such path") from None
         except MethodNotAllowed as error:
@@ -54,10 +53,7 @@ class App:
             if cors.is_preflight(request.environ, self.services.settings.cors_origins):
                 return cors.preflight(allowed)
             raise ApiError(405, "method_not_allowed", f"This path knows only {allowed}", Allow=allowed) from None
-        route, arguments = match
-        request.route = route.path
-        authorize(request, route, self._authenticate)
-        return partial(route.handler, **arguments)
+        return match
 
     def close(self) -> None:
         """Releases everything. Closing twice is harmless."""

@@ -262,7 +262,7 @@ class _Writer:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """See Database.together."""
+        """See Database.batch."""
         with self._queue_lock:
             self._queued += 1
         self._together_since = time.monotonic()
@@ -365,6 +365,9 @@ class _Writer:
 class Database:
     """One SQLite file, usable from any number of threads and after a fork."""
 
+    serves_inline_reads = True
+    batches_writes = True
+
     def __init__(self, path: str, statements: Mapping[str, str], *, shared: bool = False) -> None:
         """path ``:memory:`` stands for a private file that close() removes, so that every thread sees the same.
 
@@ -463,7 +466,7 @@ class Database:
         """
         return self._writer.transaction(commits)
 
-    def together(self) -> AbstractContextManager[None]:
+    def batch(self) -> AbstractContextManager[None]:
         """Writers within the block, which must not wait for their commits in it, share the one at its end.
 
         That one has ended when the block has, well or not. Where the lock can be had, no other process writes until

@@ -4,18 +4,18 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgsvc import cors, fields
 from msgsvc.accounts import actor, audit_denial
 from msgsvc.database import StorageError
 from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token
 from msgsvc.logs import RequestLine, log_request
-from msgsvc.routes import Handler, Route, Who
+from msgsvc.routes import Lane, Route, Who
 from msgsvc.tokens import session_limits, token_hash
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Authenticate = Callable[["WSGIEnvironment"], str | None]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body."""
 
-Enter = Callable[[Request], Handler | Response]
+Match = Callable[[Request], tuple[Route, Mapping[str, Any]] | Response]
 Outcome = TypeVar("Outcome")
 
 log = logging.getLogger("msgsvc")
@@ -47,29 +47,42 @@ STORAGE_SENTENCES = {
 
 
 class Call:
-    """A request on its way to its answer: enter(), act(), answer(), each of which a server may take for many in a row.
+    """A request in three steps, each of which a server may take for many calls in a row: parse, handle, respond.
 
-    Whatever the outcome, the answer is JSON with a request id.
+    Whatever the outcome, the response is JSON with a request id.
     """
 
-    def __init__(self, environ: "WSGIEnvironment", services: Services, enter: Enter) -> None:
+    def __init__(
+        self, environ: "WSGIEnvironment", services: Services, match: Match, authenticate: Authenticate | None
+    ) -> None:
         self._started = time.perf_counter()
         self._request = Request(environ, services, _request_id(environ))
-        self._enter = enter
-        self._entered: Handler | Response
+        self._match = match
+        self._authenticate = authenticate
+        self._matched: tuple[Route, Mapping[str, Any]] | Response
         self._response: Response
 
-    def enter(self) -> None:
-        """Finds out what is asked for, and who asks."""
-        self._entered = _outcome(self._enter, self._request)
+    def parse(self) -> Lane:
+        """Find the route, without the database; the lane that the call is to be answered on."""
+        matched = self._matched = _outcome(self._match, self._request)
+        if isinstance(matched, Response):
+            return Lane.WORKER
+        route, _ = matched
+        self._request.route = route.path
+        return route.lane
 
-    def act(self) -> None:
-        """Does what is asked for."""
-        entered = self._entered
-        self._response = entered if isinstance(entered, Response) else _outcome(entered, self._request)
+    def handle(self) -> None:
+        """Authorize the caller and run the handler."""
+        matched = self._matched
+        self._response = matched if isinstance(matched, Response) else _outcome(self._run_handler, self._request)
 
-    def answer(self) -> Answer:
-        """The answer, once what was done is stored for good."""
+    def _run_handler(self, request: Request) -> Response:
+        route, arguments = cast("tuple[Route, Mapping[str, Any]]", self._matched)
+        authorize(request, route, self._authenticate)
+        return route.handler(request, **arguments)
+
+    def respond(self) -> Answer:
+        """Wait until the work of the handler is stored, and write the response."""
         request = self._request
         response = _outcome(self._await_commits, request) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()

@@ -1,4 +1,4 @@
-"""The table of all calls: method, path, handler, and who may make them. Nothing is public by omission."""
+"""The table of all calls: method, path, handler, who may make them, and which thread answers."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -21,6 +21,14 @@ class Who(Enum):
     ADMIN = "admins"
 
 
+class Lane(Enum):
+    """Which thread of ``msgsvc serve`` answers a call, where the database allows it; otherwise a worker does."""
+
+    INLINE_READ = "the event loop, within a time budget"
+    BATCHED_WRITE = "the write batcher, with one commit for many calls"
+    WORKER = "a worker thread"
+
+
 class Route(NamedTuple):
     """One row of the table."""
 
@@ -28,40 +36,43 @@ class Route(NamedTuple):
     path: str
     handler: Handler
     who: Who
+    lane: Lane
 
 
 MESSAGE_ROUTES = [
-    Route("POST", "/send", messages.send, Who.MEMBER),
-    Route("GET", "/inbox", conversations.inbox, Who.MEMBER),
-    Route("GET", "/unread", conversations.unread, Who.MEMBER),
-    Route("GET", "/conversation/<username>", conversations.conversation, Who.MEMBER),
-    Route("PATCH", "/conversation/<username>/read", conversations.mark_conversation_read, Who.MEMBER),
-    Route("DELETE", "/conversation/<username>", conversations.hide_conversation, Who.MEMBER),
-    Route("PATCH", "/<id:message_id>/read", messages.mark_read, Who.MEMBER),
-    Route("DELETE", "/<id:message_id>", messages.delete, Who.MEMBER),
-    Route("GET", "/recipients", recipients.recipients, Who.MEMBER),
-    Route("GET", "/blocks", blocks.blocks, Who.MEMBER),
-    Route("PUT", "/blocks/<username>", blocks.block, Who.MEMBER),
-    Route("DELETE", "/blocks/<username>", blocks.unblock, Who.MEMBER),
-    Route("GET", "/admin/conversations", monitoring.conversations, Who.ADMIN),
-    Route("GET", "/admin/conversation/<a>/<b>", monitoring.conversation, Who.ADMIN),
-    Route("GET", "/admin/audit", monitoring.audit_rows, Who.ADMIN),
+    Route("POST", "/send", messages.send, Who.MEMBER, Lane.BATCHED_WRITE),
+    Route("GET", "/inbox", conversations.inbox, Who.MEMBER, Lane.INLINE_READ),
+    Route("GET", "/unread", conversations.unread, Who.MEMBER, Lane.INLINE_READ),
+    Route("GET", "/conversation/<username>", conversations.conversation, Who.MEMBER, Lane.INLINE_READ),
+    Route(
+        "PATCH", "/conversation/<username>/read", conversations.mark_conversation_read, Who.MEMBER, Lane.BATCHED_WRITE
+    ),
+    Route("DELETE", "/conversation/<username>", conversations.hide_conversation, Who.MEMBER, Lane.BATCHED_WRITE),
+    Route("PATCH", "/<id:message_id>/read", messages.mark_read, Who.MEMBER, Lane.BATCHED_WRITE),
+    Route("DELETE", "/<id:message_id>", messages.delete, Who.MEMBER, Lane.BATCHED_WRITE),
+    Route("GET", "/recipients", recipients.recipients, Who.MEMBER, Lane.WORKER),
+    Route("GET", "/blocks", blocks.blocks, Who.MEMBER, Lane.WORKER),
+    Route("PUT", "/blocks/<username>", blocks.block, Who.MEMBER, Lane.BATCHED_WRITE),
+    Route("DELETE", "/blocks/<username>", blocks.unblock, Who.MEMBER, Lane.BATCHED_WRITE),
+    Route("GET", "/admin/conversations", monitoring.conversations, Who.ADMIN, Lane.WORKER),
+    Route("GET", "/admin/conversation/<a>/<b>", monitoring.conversation, Who.ADMIN, Lane.WORKER),
+    Route("GET", "/admin/audit", monitoring.audit_rows, Who.ADMIN, Lane.WORKER),
 ]
 
 SYSTEM_ROUTES = [
-    Route("GET", "/healthz", system.health, Who.ANYONE),
-    Route("GET", "/api/openapi.json", system.openapi, Who.ANYONE),
+    Route("GET", "/healthz", system.health, Who.ANYONE, Lane.WORKER),
+    Route("GET", "/api/openapi.json", system.openapi, Who.ANYONE, Lane.WORKER),
 ]
 
 ACCOUNT_ROUTES = [
-    Route("POST", "/api/auth/login", sessions.login, Who.ANYONE),
-    Route("GET", "/api/auth/session", sessions.session, Who.MEMBER),
-    Route("POST", "/api/auth/logout", sessions.logout, Who.MEMBER),
-    Route("POST", "/api/auth/logout-all", sessions.logout_all, Who.MEMBER),
-    Route("PUT", "/api/auth/password", sessions.change_password, Who.MEMBER),
-    Route("GET", "/api/users", users.users, Who.ADMIN),
-    Route("POST", "/api/users", users.create, Who.ADMIN),
-    Route("PATCH", "/api/users/<username>", users.change, Who.ADMIN),
+    Route("POST", "/api/auth/login", sessions.login, Who.ANYONE, Lane.WORKER),
+    Route("GET", "/api/auth/session", sessions.session, Who.MEMBER, Lane.WORKER),
+    Route("POST", "/api/auth/logout", sessions.logout, Who.MEMBER, Lane.WORKER),
+    Route("POST", "/api/auth/logout-all", sessions.logout_all, Who.MEMBER, Lane.WORKER),
+    Route("PUT", "/api/auth/password", sessions.change_password, Who.MEMBER, Lane.WORKER),
+    Route("GET", "/api/users", users.users, Who.ADMIN, Lane.WORKER),
+    Route("POST", "/api/users", users.create, Who.ADMIN, Lane.WORKER),
+    Route("PATCH", "/api/users/<username>", users.change, Who.ADMIN, Lane.WORKER),
 ]
 
 

@@ -129,12 +129,12 @@ class _Task(WSGITask):
 
     def _steps(self) -> Iterator[None]:
         call = self.channel.server.app.call(self.get_environment())
-        call.enter()
+        call.parse()
         yield
-        call.act()
+        call.handle()
         yield
         self.start()
-        self.status, self.response_headers, body = call.answer()
+        self.status, self.response_headers, body = call.respond()
         self.response = self.build_response_header() + body
 
     def step(self) -> None:
@@ -373,7 +373,7 @@ class Server(TcpWSGIServer):
             while len(channels) < TOGETHER and not self._writes.empty():
                 channels.append(self._writes.get())
             try:
-                with self.app.services.database.together():
+                with self.app.services.database.batch():
                     begun = [channel.begin() for channel in channels if channel.connected]
                     for task in begun:
                         task.step()

@@ -182,7 +182,7 @@ def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(dat
 
 def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(database: Database) -> None:
     commits: list[Commit] = []
-    with database.together():
+    with database.batch():
         for text in ("first", "second", "third"):
             with database.transaction_in(commits) as transaction:
                 transaction.run("insert_note", text=text)
@@ -194,7 +194,7 @@ def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(databas
 
 def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(database: Database) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with database.together():
+        with database.batch():
             begun, commits = threading.Event(), list[Commit]()
 
             def write_meanwhile() -> None:
@@ -224,7 +224,7 @@ def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends
         try:
             for _ in range(300):
                 commits: list[Commit] = []
-                with database.together(), database.transaction_in(commits) as transaction:
+                with database.batch(), database.transaction_in(commits) as transaction:
                     transaction.run("insert_note", text=f"together {next(number)}")
                 assert all(commit.ended.is_set() for commit in commits)
         finally:
@@ -235,7 +235,7 @@ def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends
 
 def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: Database) -> None:
     commits: list[Commit] = []
-    with database.together():
+    with database.batch():
         for name, text in (("insert_note", "sound"), ("insert_orphan", "orphan")):
             with database.transaction_in(commits) as transaction:
                 transaction.run(name, text=text)
@@ -252,7 +252,7 @@ def test_of_those_who_write_together_only_the_first_waits_for_a_lock_in_vain(dat
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
-        with database.together():
+        with database.batch():
             for text in "abcdefghijklmnopqrst":
                 with pytest.raises(StorageError), database.transaction_in([]) as transaction:
                     transaction.run("insert_note", text=text)
