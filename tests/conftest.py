@@ -13,7 +13,7 @@ from conformance import description
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
-from msgsvc.logs import JsonFormatter
+from msgsvc.serving.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}

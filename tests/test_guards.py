@@ -82,7 +82,7 @@ def test_no_other_call_is_answered_without_a_session_or_to_another_role(client: 
 STOREYS = [
     {"msgsvc.__main__", "msgsvc.pytest_plugin"},
     {"msgsvc.cli"},
-    {"msgsvc.demo", "msgsvc.server", "msgsvc.testing", "msgsvc"},
+    {"msgsvc.demo", "msgsvc.testing", "msgsvc", "serving"},
     {"msgsvc.app"},
     {"msgsvc.middleware", "msgsvc.routes"},
     {"the handlers"},
@@ -122,6 +122,8 @@ IMPORTS = {name: set(imported_names(tree)) for name, tree in MODULES.items()}
 def storey(module: str) -> int:
     if module.startswith("msgsvc.handlers"):
         return STOREYS.index({"the handlers"})
+    if module.startswith("msgsvc.serving"):
+        module = "serving"
     named = [number for number, modules in enumerate(STOREYS) if module in modules]
     return named[0] if named else STOREYS.index({"every other module"})
 
@@ -144,6 +146,11 @@ def test_handlers_import_neither_each_other_nor_sqlite3(module: str) -> None:
 
 def test_only_the_database_module_imports_sqlite3() -> None:
     assert {module for module, names in IMPORTS.items() if "sqlite3" in names} == {"msgsvc.database"}
+
+
+def test_only_the_waitress_adapter_imports_waitress() -> None:
+    using = {module for module, names in IMPORTS.items() if any(name.startswith("waitress") for name in names)}
+    assert {module.rpartition(".")[0] for module in using} == {"msgsvc.serving.waitress_adapter"}
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:

@@ -8,7 +8,8 @@ import pytest
 import werkzeug.test
 from support import API, refusal
 
-from msgsvc.logs import JsonFormatter, RequestLine, TextFormatter, log_request, write_request
+from msgsvc.logs import RequestLine, log_request
+from msgsvc.serving.logs import JsonFormatter, TextFormatter, write_request
 from msgsvc.testing import Client
 
 

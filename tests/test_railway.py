@@ -13,7 +13,7 @@ from pathlib import Path
 from processes import CHECKOUT, environment
 from served import Service, running
 
-from msgsvc import server
+from msgsvc.serving import server
 
 CONFIG = json.loads((CHECKOUT / "railway.json").read_text())
 DEPLOY = CONFIG["deploy"]
