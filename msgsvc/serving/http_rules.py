@@ -27,6 +27,12 @@ def find_framing_fault(head: bytes) -> str | None:
     return None
 
 
+def connection_option(header: str) -> str:
+    """``close``, ``keep-alive`` or nothing: what the list in the Connection headers asks for; close overrides."""
+    options = {option.strip(" \t").lower() for option in header.split(",")}
+    return "close" if "close" in options else "keep-alive" if "keep-alive" in options else ""
+
+
 def find_version_fault(version: str, headers: Mapping[str, str]) -> str | None:
     """Why the headers, named as in CGI, do not fit this version of HTTP, or None."""
     if version == "1.1" and "HOST" not in headers:

@@ -9,6 +9,8 @@ from msgsvc.serving import http_rules
 class RequestParser(HTTPRequestParser):
     """waitress's parser, with the stricter rules of http_rules."""
 
+    headers: dict[str, str]
+
     path = ""
     """waitress logs the path when the client has gone, also that of a request refused before its path was parsed."""
 
@@ -31,3 +33,6 @@ class RequestParser(HTTPRequestParser):
         super().parse_header(header_plus)
         if fault := http_rules.find_version_fault(self.version, self.headers):
             raise ParsingError(fault)
+        # waitress compares the whole header with "close" and "keep-alive".
+        if "CONNECTION" in self.headers:
+            self.headers["CONNECTION"] = http_rules.connection_option(self.headers["CONNECTION"])

@@ -86,7 +86,7 @@ class Task(WSGITask):
         would have to connect again each time.
         """
         request = cast("HTTPRequestParser", self.request)
-        if self.version != "1.1" or request.headers.get("CONNECTION", "").lower() == "close":
+        if self.version != "1.1" or request.headers.get("CONNECTION") == "close":
             return super().build_response_header()
         lines = [f"{name}: {value}" for name, value in self.response_headers]
         return "\r\n".join(
