@@ -37,6 +37,9 @@ LOG = "msgsvc.log"
 """Where the environ of a server that keeps the logs itself holds a function to log a request."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
+_LOGGED_METHOD = 32
+"""Characters of a method that are logged: other servers may let longer ones pass than msgsvc serve does."""
+
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 STORAGE_SENTENCES = {
@@ -98,7 +101,9 @@ class Call:
         caller = getattr(request, "caller", None)
         username = caller.username if caller else None
         write_line = request.environ.get(LOG, log_request)
-        write_line(RequestLine(request.id, method, request.route, response.status, milliseconds, username))
+        write_line(
+            RequestLine(request.id, method[:_LOGGED_METHOD], request.route, response.status, milliseconds, username)
+        )
         return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
 
     def _await_commits(self, request: Request) -> Response:

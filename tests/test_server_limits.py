@@ -45,6 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(service, tokens)
         assert service.stop() == 0
         assert all(line["message"] for line in service.log_lines())
+        assert max(len(line) for line in service.log.read_text().splitlines()) < 400
 
 
 @pytest.fixture
@@ -136,6 +137,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /healthz  HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1 x\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/11\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * http_rules.METHOD_LIMIT + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+    (b"M" * (http_rules.METHOD_LIMIT + 1) + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * 15_900 + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTCPCP/1.0\r\nHost: a\r\n\r\n", BAD),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (404, "not_found")),
     (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),

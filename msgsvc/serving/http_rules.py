@@ -9,6 +9,9 @@ HEADER_LIMIT = 16 * 1024
 BODY_LIMIT = 1024 * 1024
 """Bytes of a body that is read to its end, so that the client gets to read the 413 of the application's own limit."""
 
+METHOD_LIMIT = 32
+"""Characters of a method. The longest registered one, UPDATEREDIRECTREF, has 17."""
+
 _FRAMING_HEADERS = re.compile(
     rb"^(host|content-length|transfer-encoding)[ \t]*:([^\r\n]*)\r?$", flags=re.IGNORECASE | re.MULTILINE
 )
@@ -33,8 +36,10 @@ def connection_option(header: str) -> str:
     return "close" if "close" in options else "keep-alive" if "keep-alive" in options else ""
 
 
-def find_version_fault(version: str, headers: Mapping[str, str]) -> str | None:
-    """Why the headers, named as in CGI, do not fit this version of HTTP, or None."""
+def find_head_fault(method: str, version: str, headers: Mapping[str, str]) -> str | None:
+    """Why the method is refused, or the headers, named as in CGI, do not fit this version of HTTP; or None."""
+    if len(method) > METHOD_LIMIT:
+        return "a method that is too long"
     if version == "1.1" and "HOST" not in headers:
         return "no Host"
     if version != "1.1" and "TRANSFER_ENCODING" in headers:

@@ -10,6 +10,7 @@ class RequestParser(HTTPRequestParser):
     """waitress's parser, with the stricter rules of http_rules."""
 
     headers: dict[str, str]
+    command: str  # type: ignore[assignment]  # The stubs say bytes.
 
     path = ""
     """waitress logs the path when the client has gone, also that of a request refused before its path was parsed."""
@@ -31,7 +32,7 @@ class RequestParser(HTTPRequestParser):
         if fault := http_rules.find_framing_fault(header_plus):
             raise ParsingError(fault)
         super().parse_header(header_plus)
-        if fault := http_rules.find_version_fault(self.version, self.headers):
+        if fault := http_rules.find_head_fault(self.command, self.version, self.headers):
             raise ParsingError(fault)
         # waitress compares the whole header with "close" and "keep-alive".
         if "CONNECTION" in self.headers:
