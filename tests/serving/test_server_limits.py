@@ -21,10 +21,10 @@ import pytest
 from served import Service, call, received, serving, sign_in
 from support import API
 
-from msgsvc import server
+from msgsvc.serving import connection_limits, http_rules
 
 DEADLINE = 2.0
-"""What the process under test takes for msgsvc.server.REQUEST_SECONDS."""
+"""What the process under test takes for msgsvc.serving.connection_limits.REQUEST_SECONDS."""
 
 ADDRESS = "127.0.0.1"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
@@ -41,10 +41,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One process for all tests that leave it as they found it, with a short deadline."""
     database = str(tmp_path_factory.mktemp("server") / "messages.db")
     tokens = sign_in(database, thea="therapist", uma="user")
-    with serving(database, prepare=f"msgsvc.server.REQUEST_SECONDS = {DEADLINE}") as service:
+    with serving(database, prepare=f"msgsvc.serving.connection_limits.REQUEST_SECONDS = {DEADLINE}") as service:
         yield Served(service, tokens)
         assert service.stop() == 0
         assert all(line["message"] for line in service.log_lines())
+        assert max(len(line) for line in service.log.read_text().splitlines()) < 400
 
 
 @pytest.fixture
@@ -136,6 +137,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /healthz  HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1 x\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/11\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * http_rules.METHOD_LIMIT + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+    (b"M" * (http_rules.METHOD_LIMIT + 1) + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * 15_900 + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTCPCP/1.0\r\nHost: a\r\n\r\n", BAD),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (404, "not_found")),
     (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
@@ -148,9 +152,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     (HEALTH + b"Host\xc3\xa9: a\r\n\r\n", BAD),
     # ---- too much of it
-    (HEALTH + b"X: " + b"x" * server.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
+    (HEALTH + b"X: " + b"x" * http_rules.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
     (HEALTH + b"X: y\r\n" * 4000 + b"\r\n", (431, "headers_too_large")),
-    (b"GET /" + b"x" * server.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
+    (b"GET /" + b"x" * http_rules.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
     (b"x" * 100_000, (431, "headers_too_large")),
 ]
 # fmt: on
@@ -270,7 +274,7 @@ def connected(stack: ExitStack, service: Service, count: int, sent: bytes) -> li
 
 
 def test_the_deadline_of_a_whole_request_is_the_documented_one() -> None:
-    assert server.REQUEST_SECONDS == 15.0
+    assert connection_limits.REQUEST_SECONDS == 15.0
 
 
 @pytest.mark.fault
@@ -343,7 +347,8 @@ def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_la
     database_path: str, seconds: int, together: int, thread: str
 ) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
+    reads = "msgsvc.serving.inline_reads"
+    limits = f"{reads}.BUDGET_SECONDS, {reads}.BATCH_LIMIT = {seconds}, {together}"
     with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\n{limits}") as service:
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
@@ -401,7 +406,7 @@ def fail(self):
 SqliteStorage.batch = fail
 """
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:
+    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.serving.write_batcher.YIELD_SECONDS = 60") as service:
         with pytest.raises(http.client.RemoteDisconnected):
             service.call("POST", f"{API}/send", message, Authorization=token)
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
@@ -436,7 +441,11 @@ def test_wherever_the_calls_are_mounted_logins_at_once_stay_bounded(database_pat
 
 @pytest.mark.fault
 def test_idle_connections_are_cut_soon_only_where_nearly_all_are_taken(database_path: str) -> None:
-    crowded = "msgsvc.server.CONNECTION_LIMIT = 40; msgsvc.server.CROWDED_IDLE_SECONDS = 1"
+    crowded = """
+from msgsvc.serving import connection_limits
+connection_limits.CONNECTION_LIMIT = 40
+connection_limits.CROWDED_IDLE_SECONDS = 1
+"""
     with serving(database_path, prepare=crowded) as service, ExitStack() as stack:
         service.call("GET", "/healthz")
         descriptors, _ = resources(service)
@@ -480,7 +489,7 @@ def test_blanks_in_a_header_cost_no_more_than_their_number() -> None:
         head = b"GET / HTTP/1.1\r\nHost: a" + b" " * blanks + b"b\r\n\r\n"
         started = time.perf_counter()
         for _ in range(20):
-            server._DECISIVE.findall(head)
+            http_rules.find_framing_fault(head)
         return time.perf_counter() - started
 
     assert min(seconds(16_000) for _ in range(5)) < 24 * min(seconds(2_000) for _ in range(5))
