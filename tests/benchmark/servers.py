@@ -94,14 +94,14 @@ class Server:
     def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
         self.address: Address = ("127.0.0.1", port)
         self._proc = Path("/proc", str(process.pid))
+        self._cpu_clock = (~process.pid << 3) | 2  # Linux, clock_getcpuclockid(3): CPUCLOCK_SCHED of the process
 
     def cpu_seconds(self) -> float:
-        """Processor time so far; 0 where the system does not tell."""
+        """Processor time so far, to the nanosecond; 0 where the system does not tell."""
         try:
-            figures = (self._proc / "stat").read_text().rpartition(")")[2].split()
+            return time.clock_gettime(self._cpu_clock)
         except OSError:
             return 0.0
-        return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_megabytes(self) -> float:
         """Resident memory; 0 where the system does not tell."""
