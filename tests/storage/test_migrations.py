@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import CHECKOUT
 from support import inbox, send
 
 from msgsvc import Settings, create_app
@@ -465,7 +466,7 @@ print(",".join(migrate(sys.argv[1])))
 def start_migrating(path: str) -> "subprocess.Popen[str]":
     """A process that is about to migrate and waits for a line."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, path, str(Path(__file__).parent.parent)],
+        [sys.executable, "-c", CHILD, path, str(CHECKOUT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
