@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import quantiles
 
 from . import servers
 from .calls import CALLS, GROWTH_CALLS, Workload
@@ -22,14 +22,16 @@ class Comparison:
     old: list[Measurement] = field(default_factory=list)
 
     @property
-    def cpu_ratio(self) -> float:
-        """CPU time a request, new over old: the median of the rounds, each of which measured both."""
+    def cpu_quartiles(self) -> list[float]:
+        """CPU time a request, new over old: the lower quartile, the median and the upper quartile of the rounds."""
         ratios = [
             new.cpu_microseconds / old.cpu_microseconds
             for new, old in zip(self.new, self.old, strict=True)
-            if old.cpu_microseconds
+            if new.cpu_microseconds and old.cpu_microseconds
         ]
-        return median(ratios) if ratios else float("nan")
+        if len(ratios) < 2:  # quantiles() needs two
+            return (ratios or [float("nan")]) * 3
+        return quantiles(ratios, n=4, method="inclusive")
 
 
 def compare(new: Seed, old: Seed, plan: Plan) -> tuple[list[Comparison], list[Memory]]:

@@ -130,10 +130,12 @@ def against_table(comparisons: list[Comparison]) -> Table:
     """Both checkouts side by side: medians of the rounds."""
     figures = ("req/s", "p50 ms", "p99 ms", "CPU µs")
     columns = [f"{which} {figure}" for which in ("new", "old") for figure in figures]
-    table: Table = [("call", *columns, "errors", "CPU new/old")]
+    table: Table = [("call", *columns, "errors", "CPU new/old", "quartiles")]
     for result in comparisons:
         sides = [(_rate(rounds), *_percentiles(rounds)[:2], _cpu(rounds)) for rounds in (result.new, result.old)]
-        table.append((result.name, *sides[0], *sides[1], _errors(result.new + result.old), f"{result.cpu_ratio:.3f}"))
+        low, middle, high = result.cpu_quartiles
+        ratio = (f"{middle:.3f}", f"{low:.2f} to {high:.2f}")
+        table.append((result.name, *sides[0], *sides[1], _errors(result.new + result.old), *ratio))
     return table
 
 
