@@ -320,21 +320,19 @@ def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Ser
 SHOW_WHO_ANSWERS = """
 import threading
 from msgsvc.middleware import Call
-enter, act, answer = Call.enter, Call.act, Call.answer
-entered = most = 0
-def count_and_enter(self):
-    global entered, most
-    entered += 1
-    most = max(most, entered)
-    enter(self)
-def act_and_count(self):
-    global entered
-    entered -= 1
-    act(self)
-def show(self):
-    status, headers, body = answer(self)
+handle, respond = Call.handle, Call.respond
+handled = most = 0
+def count_and_handle(self):
+    global handled, most
+    handled += 1
+    most = max(most, handled)
+    handle(self)
+def respond_and_show(self):
+    global handled
+    handled -= 1
+    status, headers, body = respond(self)
     return status, [*headers, ("X-Thread", threading.current_thread().name), ("X-Most", str(most))], body
-Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
+Call.handle, Call.respond = count_and_handle, respond_and_show
 """
 
 
@@ -355,21 +353,20 @@ def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_la
     assert max(int(answer.headers["X-Most"]) for answer in answers) <= together
 
 
-def logged_out_once_entered(database_path: str) -> str:
-    """Another connection ends all sessions, where it may, when the server has found out who calls."""
+def logged_out_before_handling(database_path: str) -> str:
+    """Another connection ends all sessions, where the write lock is free, between parsing and handling a call."""
     return f"""
 import sqlite3, time
 from contextlib import closing, suppress
 from msgsvc.middleware import Call
-enter = Call.enter
-def enter_and_log_out(self):
-    Call.enter = enter
-    enter(self)
+handle = Call.handle
+def log_out_and_handle(self):
+    Call.handle = handle
     with closing(sqlite3.connect({database_path!r}, timeout=0)) as connection, suppress(sqlite3.OperationalError):
         with connection:
             connection.execute("DELETE FROM msgsvc_sessions")
-    time.sleep(2 * msgsvc.server.ANSWERING_SECONDS)
-Call.enter = enter_and_log_out
+    handle(self)
+Call.handle = log_out_and_handle
 """
 
 
@@ -378,17 +375,17 @@ def sessions(database_path: str) -> int:
         return int(connection.execute("SELECT count(*) FROM msgsvc_sessions").fetchone()[0])
 
 
-def test_of_a_call_left_to_a_worker_it_is_found_out_anew_who_calls(database_path: str) -> None:
+def test_call_is_authorized_when_it_is_handled(database_path: str) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+    with serving(database_path, prepare=logged_out_before_handling(database_path)) as service:
         assert service.call("GET", f"{API}/inbox", Authorization=token).status == 401
     assert sessions(database_path) == 0
 
 
-def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path: str) -> None:
+def test_no_session_ends_between_authorizing_and_writing_in_a_batch(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+    with serving(database_path, prepare=logged_out_before_handling(database_path)) as service:
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
     assert sessions(database_path) == 2
 
@@ -396,12 +393,12 @@ def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path
 def test_nothing_ends_the_thread_that_writes(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     fails_once = """
-from msgsvc.database import Database
-together = Database.together
+from msgsvc.storage.sqlite.storage import SqliteStorage
+batch = SqliteStorage.batch
 def fail(self):
-    Database.together = together
+    SqliteStorage.batch = batch
     raise MemoryError("sentinel")
-Database.together = fail
+SqliteStorage.batch = fail
 """
     message = {"recipient": "thea", "content": "x"}
     with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:
