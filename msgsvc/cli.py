@@ -16,12 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from msgsvc import accounts, demo, fields, logs
+from msgsvc import accounts, demo, fields
 from msgsvc.app import App, create_app
 from msgsvc.audit import Actor
 from msgsvc.errors import ApiError
 from msgsvc.roles import ROLES, SendingFacts, decide_sending
-from msgsvc.server import Server
+from msgsvc.serving import logs
+from msgsvc.serving.server import Server
 from msgsvc.sessions import open_session
 from msgsvc.settings import Settings, SettingsError
 from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError, Transaction
@@ -158,7 +159,7 @@ def _actor() -> Actor:
 def _serve(options: argparse.Namespace) -> None:
     logs.configure(_settings(options).log_format)
     with _opened(options) as app:
-        Server.for_app(app).serve()
+        Server(app).run()
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -166,10 +167,10 @@ def _demo(options: argparse.Namespace) -> None:
         options.database = options.database or str(Path(directory, "messages.db"))
         options.host = "127.0.0.1"
         with _opened(options) as app:
-            server = Server.for_app(app)
-            print(demo.prepare(app, f"http://127.0.0.1:{server.effective_port}"), flush=True)
+            server = Server(app)
+            print(demo.prepare(app, server.url), flush=True)
             logs.configure(app.services.settings.log_format)
-            server.serve()
+            server.run()
 
 
 def _migrate(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from served import Service
 
 DEADLINE = 4.0
-"""The value of msgsvc.server.REQUEST_SECONDS in the server under test."""
+"""The value of msgsvc.serving.connection_limits.REQUEST_SECONDS in the server under test."""
 
 ADDRESS = "127.0.0.1"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"

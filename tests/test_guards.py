@@ -84,7 +84,7 @@ def test_calls_require_a_session_and_the_role_of_the_route(client: Client, route
 LAYERS = [
     ["msgsvc.__main__", "msgsvc.pytest_plugin"],
     ["msgsvc.cli", "msgsvc.demo"],
-    ["msgsvc.serving", "msgsvc.server", "msgsvc.testing", "msgsvc"],
+    ["msgsvc.serving", "msgsvc.testing", "msgsvc"],
     ["msgsvc.app"],
     ["msgsvc.middleware", "msgsvc.cors"],
     ["msgsvc.routes", "msgsvc.openapi"],
@@ -166,6 +166,11 @@ def test_only_the_engines_module_imports_an_engine() -> None:
         and not module.startswith("msgsvc.storage.sqlite")
     }
     assert importing == {"msgsvc.storage.engines"}
+
+
+def test_only_the_waitress_adapter_imports_waitress() -> None:
+    using = {module for module, names in IMPORTS.items() if any(name.startswith("waitress") for name in names)}
+    assert {module.rpartition(".")[0] for module in using} == {"msgsvc.serving.waitress_adapter"}
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:

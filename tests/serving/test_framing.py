@@ -10,7 +10,7 @@ from raw_clients import ADDRESS, CHUNKED, DEADLINE, HEALTH, POST, Served, answer
 from served import Service, received
 from support import API
 
-from msgsvc import server
+from msgsvc.serving import http_rules
 
 BAD, OK, UNAUTHORIZED = (400, "bad_request"), (200, None), (401, "wrong_credentials")
 LOGIN = b'{"username": "nobody", "password": "x"}'
@@ -93,6 +93,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /healthz  HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1 x\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/11\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * http_rules.METHOD_LIMIT + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+    (b"M" * (http_rules.METHOD_LIMIT + 1) + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * 15_900 + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTCPCP/1.0\r\nHost: a\r\n\r\n", BAD),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (404, "not_found")),
     (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
@@ -105,9 +108,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     (HEALTH + b"Host\xc3\xa9: a\r\n\r\n", BAD),
     # ---- too large
-    (HEALTH + b"X: " + b"x" * server.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
+    (HEALTH + b"X: " + b"x" * http_rules.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
     (HEALTH + b"X: y\r\n" * 4000 + b"\r\n", (431, "headers_too_large")),
-    (b"GET /" + b"x" * server.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
+    (b"GET /" + b"x" * http_rules.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
     (b"x" * 100_000, (431, "headers_too_large")),
 ]
 # fmt: on

@@ -35,7 +35,8 @@ def test_event_loop_answers_reads_in_batches_and_defers_late_ones(
     database_path: str, seconds: int, together: int, thread: str
 ) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
+    reads = "msgsvc.serving.inline_reads"
+    limits = f"{reads}.BUDGET_SECONDS, {reads}.BATCH_LIMIT = {seconds}, {together}"
     with serving(database_path, prepare=f"{SHOW_ANSWERING_THREAD}\n{limits}") as service:
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
@@ -93,7 +94,7 @@ def fail(self):
 SqliteStorage.batch = fail
 """
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:
+    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.serving.write_batcher.YIELD_SECONDS = 60") as service:
         with pytest.raises(http.client.RemoteDisconnected):
             service.call("POST", f"{API}/send", message, Authorization=token)
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201

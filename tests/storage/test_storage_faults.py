@@ -244,7 +244,7 @@ def test_calls_that_arrive_during_a_commit_share_the_next_one(database_path: str
 def test_no_commit_holds_more_calls_than_the_limit(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
     body = {"recipient": "uma", "content": "Hello"}
-    with serving(database_path, prepare="msgsvc.server.TOGETHER = 4") as service:
+    with serving(database_path, prepare="msgsvc.serving.write_batcher.BATCH_LIMIT = 4") as service:
         truncate_wal(database_path)
         with ThreadPoolExecutor(16) as pool:
             with foreign_lock(database_path):
