@@ -21,8 +21,9 @@ from werkzeug.test import TestResponse
 
 import msgsvc
 from msgsvc import Settings, create_app, openapi
+from msgsvc.authorization import Access
 from msgsvc.errors import ERRORS
-from msgsvc.routes import Route, Who, routes
+from msgsvc.routes import Route, routes
 from msgsvc.testing import Client, Clock
 
 ROUTES = routes(API, standalone=True)
@@ -74,8 +75,8 @@ def test_embedded_document_has_the_prefix_and_no_account_paths() -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_document_requires_a_session_where_the_route_table_does(document: dict[str, Any], route: Route) -> None:
     operation = document["paths"][template(route)][route.method.lower()]
-    assert operation["security"] == ([] if route.who is Who.ANYONE else [{"session": []}])
-    assert ("403" in operation["responses"]) == (route.who is not Who.ANYONE or "login" in route.path)
+    assert operation["security"] == ([] if route.access is Access.ANYONE else [{"session": []}])
+    assert ("403" in operation["responses"]) == (route.access is not Access.ANYONE or "login" in route.path)
 
 
 def test_every_component_is_used(document: dict[str, Any]) -> None:
