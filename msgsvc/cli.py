@@ -16,18 +16,18 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from msgsvc import accounts, demo, fields, maintenance
+from msgsvc import accounts, demo, fields
 from msgsvc.app import App, create_app
-from msgsvc.database import StorageError
-from msgsvc.handlers.sessions import open_session
-from msgsvc.json_http import ApiError
-from msgsvc.maintenance import BackupRefusedError
-from msgsvc.migrations import MigrationError, migrate
-from msgsvc.queries import SqlFilesError
+from msgsvc.audit import Actor
+from msgsvc.errors import ApiError
 from msgsvc.roles import ROLES, SendingFacts, decide_sending
 from msgsvc.serving import logs
 from msgsvc.serving.server import Server
+from msgsvc.sessions import open_session
 from msgsvc.settings import Settings, SettingsError
+from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError, Transaction
+from msgsvc.storage.engines import engine_for
+from msgsvc.storage.sql_files import SqlFilesError
 
 SERVE_OPTIONS = ("host", "port", "threads", "log_format")
 """The settings that are options of serve as well."""
@@ -152,8 +152,8 @@ def _opened(options: argparse.Namespace) -> Iterator[App]:
         app.close()
 
 
-def _actor() -> accounts.Actor:
-    return accounts.Actor("command line", time.time())
+def _actor() -> Actor:
+    return Actor("command line", time.time())
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -177,14 +177,19 @@ def _migrate(options: argparse.Namespace) -> None:
     path = _settings(options).database
     if path == ":memory:":
         raise UsageError("--database: a :memory: database is made anew each time, so there is nothing to migrate")
-    for name in migrate(path) or ["nothing to do"]:
+    for name in engine_for(path).migrate(path) or ["nothing to do"]:
         print(name)
 
 
 def _token(options: argparse.Namespace) -> None:
-    with _opened(options) as app, app.services.database.transaction() as transaction:
-        accounts.require_active(transaction, options.name)
-        token, _ = open_session(transaction, app.services.settings, options.name, time.time())
+    with _opened(options) as app:
+
+        def open_one(transaction: Transaction) -> str:
+            accounts.require_active(transaction, options.name)
+            token, _ = open_session(transaction, app.services.settings, options.name, time.time())
+            return token
+
+        token = app.services.database.write(open_one)
     print(token)
 
 
@@ -196,7 +201,7 @@ def _progress(line: str) -> None:
 def _check(options: argparse.Namespace) -> None:
     path = _existing_database(options)
     with _naming(path):
-        faults = list(maintenance.check(path, _progress))
+        faults = list(engine_for(path).check(path, _progress))
     _progress("")
     for fault in faults or ["ok"]:
         print(fault)
@@ -207,7 +212,7 @@ def _check(options: argparse.Namespace) -> None:
 def _backup(options: argparse.Namespace) -> None:
     path = _existing_database(options)
     with _naming(path):
-        maintenance.backup(path, options.destination, _progress, overwrite=options.overwrite)
+        engine_for(path).backup(path, options.destination, _progress, overwrite=options.overwrite)
     _progress("")
     print(options.destination)
 
@@ -238,8 +243,9 @@ def _user_add(options: argparse.Namespace) -> None:
     password = _password(options)
     with _opened(options) as app:
         password_hash = app.services.passwords.hash(password)
-        with app.services.database.transaction() as transaction:
-            accounts.create(transaction, _actor(), username, options.role, password_hash)
+        app.services.database.write(
+            lambda transaction: accounts.create(transaction, _actor(), username, options.role, password_hash)
+        )
     _print_made(options, password)
 
 
@@ -247,24 +253,27 @@ def _user_password(options: argparse.Namespace) -> None:
     password = _password(options)
     with _opened(options) as app:
         password_hash = app.services.passwords.hash(password)
-        with app.services.database.transaction() as transaction:
-            accounts.reset_password(transaction, _actor(), options.name, password_hash)
+        app.services.database.write(
+            lambda transaction: accounts.reset_password(transaction, _actor(), options.name, password_hash)
+        )
     _print_made(options, password)
 
 
 def _user_role(options: argparse.Namespace) -> None:
-    with _opened(options) as app, app.services.database.transaction() as transaction:
-        accounts.change_role(transaction, _actor(), options.name, options.role)
+    with _opened(options) as app:
+        app.services.database.write(
+            lambda transaction: accounts.change_role(transaction, _actor(), options.name, options.role)
+        )
 
 
 def _user_suspend(options: argparse.Namespace) -> None:
-    with _opened(options) as app, app.services.database.transaction() as transaction:
-        accounts.suspend(transaction, _actor(), options.name)
+    with _opened(options) as app:
+        app.services.database.write(lambda transaction: accounts.suspend(transaction, _actor(), options.name))
 
 
 def _user_reinstate(options: argparse.Namespace) -> None:
-    with _opened(options) as app, app.services.database.transaction() as transaction:
-        accounts.reinstate(transaction, _actor(), options.name)
+    with _opened(options) as app:
+        app.services.database.write(lambda transaction: accounts.reinstate(transaction, _actor(), options.name))
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -272,7 +281,7 @@ def _explain(options: argparse.Namespace) -> None:
         facts = snapshot.first("select_sending_facts", sender=options.sender, recipient=options.recipient)
         sender = snapshot.first("select_account", username=options.sender)
     if facts is None or sender is None:
-        raise ApiError(404, "user_not_found", f"no such user: {options.recipient if sender else options.sender}")
+        raise ApiError("user_not_found", f"no such user: {options.recipient if sender else options.sender}")
     if options.sender == options.recipient:
         print("no: nobody writes to themselves")
     else:

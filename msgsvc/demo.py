@@ -4,7 +4,10 @@ import time
 
 from msgsvc import accounts
 from msgsvc.app import App
-from msgsvc.handlers.sessions import open_session
+from msgsvc.audit import Actor
+from msgsvc.sessions import open_session
+from msgsvc.settings import Settings
+from msgsvc.storage.base import Transaction
 from msgsvc.times import stored
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
@@ -24,19 +27,7 @@ def prepare(app: App, url: str) -> str:
 
     Raises NotEmptyError for a database that has accounts.
     """
-    now = time.time()
-    tokens = {}
-    with app.services.database.transaction() as transaction:
-        if transaction.one("count_users", role=None) != (0,):
-            raise NotEmptyError("the demo fills only a database that has no accounts")
-        by = accounts.Actor("command line", now)
-        for username, role in PEOPLE.items():
-            accounts.create(transaction, by, username, role, password_hash="")
-            tokens[username], _ = open_session(transaction, app.services.settings, username, now)
-        for sender, recipient, content in CONVERSATION:
-            transaction.run(
-                "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(now)
-            )
+    tokens = app.services.database.write(lambda transaction: _fill(transaction, app.services.settings))
     messages = f"{url}{app.services.settings.prefix}"
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
@@ -62,3 +53,20 @@ def prepare(app: App, url: str) -> str:
             "",
         ]
     )
+
+
+def _fill(transaction: Transaction, settings: Settings) -> dict[str, str]:
+    """The people and their conversation; a session token for each person."""
+    if transaction.one("count_users", role=None) != (0,):
+        raise NotEmptyError("the demo fills only a database that has no accounts")
+    now = time.time()
+    by = Actor("command line", now)
+    tokens = {}
+    for username, role in PEOPLE.items():
+        accounts.create(transaction, by, username, role, password_hash="")
+        tokens[username], _ = open_session(transaction, settings, username, now)
+    for sender, recipient, content in CONVERSATION:
+        transaction.run(
+            "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(now)
+        )
+    return tokens

@@ -7,12 +7,12 @@ from msgsvc.routes import Lane
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from msgsvc.database import Database
     from msgsvc.serving.inline_reads import InlineReads
     from msgsvc.serving.waitress_adapter.connection import Connection
     from msgsvc.serving.waitress_adapter.listener import Listener
     from msgsvc.serving.waitress_adapter.task import Task
     from msgsvc.serving.write_batcher import WriteBatcher
+    from msgsvc.storage.base import Storage
 
 UNSENT_BYTES = 64 * 1024
 """The next request of a connection waits while more than this much of its responses is unsent."""
@@ -26,9 +26,7 @@ class Scheduler:
     runs many writes in a row.
     """
 
-    def __init__(
-        self, database: "Database", listener: "Listener", reads: "InlineReads", writes: "WriteBatcher"
-    ) -> None:
+    def __init__(self, database: "Storage", listener: "Listener", reads: "InlineReads", writes: "WriteBatcher") -> None:
         self._listener = listener
         self._lanes: dict[Lane, Callable[[Task], None]] = {
             Lane.INLINE_READ: reads.add if database.serves_inline_reads else self._add_to_workers,

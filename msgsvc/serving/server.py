@@ -7,13 +7,13 @@ import time
 from types import FrameType
 
 from msgsvc.app import App
-from msgsvc.database import log_sqlite_version
 from msgsvc.serving import inline_reads
 from msgsvc.serving.connection_limits import ConnectionLimits
 from msgsvc.serving.inline_reads import InlineReads
 from msgsvc.serving.scheduler import Scheduler
 from msgsvc.serving.waitress_adapter.listener import Listener
 from msgsvc.serving.write_batcher import WriteBatcher
+from msgsvc.storage.engines import engine_for
 
 logger = logging.getLogger("msgsvc")
 
@@ -40,6 +40,7 @@ class Server:
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule
+        self._log_storage_version = engine_for(settings.database).log_version
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then finish the requests that have begun, and refuse the rest."""
@@ -47,7 +48,7 @@ class Server:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         logger.info("listening on %s", self.url)
-        log_sqlite_version()
+        self._log_storage_version()
         self._writes.start()
         while not listener.is_stopping:
             self._run_iteration()

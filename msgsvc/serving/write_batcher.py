@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from msgsvc.serving.waitress_adapter.connection import close_after_error
 
 if TYPE_CHECKING:
-    from msgsvc.database import Database
     from msgsvc.serving.waitress_adapter.task import Task
+    from msgsvc.storage.base import Storage
 
 COLLECT_SECONDS = 0.002
 """How long writes are collected at most; checked once per iteration. An iteration without new writes ends it too."""
@@ -33,7 +33,7 @@ class WriteBatcher:
     passes many writes at a time, and waits while they run.
     """
 
-    def __init__(self, database: "Database", wake_event_loop: Callable[[], None]) -> None:
+    def __init__(self, database: "Storage", wake_event_loop: Callable[[], None]) -> None:
         self._database = database
         self._wake_event_loop = wake_event_loop
         self._collected: list[Task] = []

@@ -10,7 +10,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
 from msgsvc.app import App
-from msgsvc.middleware import LATER, LOG
+from msgsvc.middleware import LOG_REQUEST, RUN_LATER
 from msgsvc.serving import http_rules
 from msgsvc.serving.connection_limits import ConnectionLimits
 from msgsvc.serving.logs import write_request
@@ -62,9 +62,9 @@ class Listener(TcpWSGIServer):
         self.app = app
         self._limits = limits
         self.is_stopping = False
-        self.environ_keys: dict[str, object] = {LATER: self.run_in_background}
+        self.environ_keys: dict[str, object] = {RUN_LATER: self.run_in_background}
         if settings.log_format == "json":
-            self.environ_keys[LOG] = write_request
+            self.environ_keys[LOG_REQUEST] = write_request
         self._thread = threading.get_ident()
         self._sockets: Any = {}
         super().__init__(app, map=self._sockets, adj=adjustments)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, cast
 
 from waitress.task import ErrorTask
 
-from msgsvc.json_http import ApiError
+from msgsvc.errors import ApiError
+from msgsvc.json_http import error_response
 from msgsvc.middleware import new_request_id, standard_headers
 from msgsvc.serving import http_rules
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("msgsvc")
 
 _REFUSALS = {
-    400: ("bad_request", "The request is not valid HTTP/1.1"),
-    413: ("body_too_large", f"The body is longer than {http_rules.BODY_LIMIT} bytes"),
-    431: ("headers_too_large", f"The headers are longer than {http_rules.HEADER_LIMIT} bytes"),
+    400: ApiError("bad_request"),
+    413: ApiError("body_too_large", f"The body is longer than {http_rules.BODY_LIMIT} bytes"),
+    431: ApiError("headers_too_large", f"The headers are longer than {http_rules.HEADER_LIMIT} bytes"),
 }
 
 
@@ -28,12 +29,12 @@ class RefusalTask(ErrorTask):
     def execute(self) -> None:
         """Send the refusal and close the connection."""
         error = cast("Error", cast("HTTPRequestParser", self.request).error)
-        code, sentence = _REFUSALS.get(error.code, ("internal_error", "Something went wrong on our side"))
-        body = ApiError(error.code, code, sentence).response().payload()
+        refusal = _REFUSALS.get(error.code) or ApiError("internal_error")
+        body = error_response(refusal).payload()
         self.status = f"{error.code} {error.reason}"
         self.content_length = len(body)
         request_id = new_request_id()
         self.response_headers = [*standard_headers(request_id), ("Content-Type", "application/json")]
         self.set_close_on_finish()
-        logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": code}})
+        logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": refusal.code}})
         self.write(body)
