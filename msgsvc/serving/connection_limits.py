@@ -1,4 +1,4 @@
-"""How many connections are kept, and for how long."""
+"""How many connections are kept, and for how long, by the monotonic clock."""
 
 import resource
 import time
@@ -17,6 +17,9 @@ IDLE_SECONDS = 120.0
 CROWDED_IDLE_SECONDS = 5.0
 """The same while more than three quarters of the connections are in use."""
 
+CHECK_SECONDS = 1.0
+"""Time between two checks of all connections."""
+
 CONNECTION_LIMIT = 4096
 
 OTHER_DESCRIPTORS = 256
@@ -28,12 +31,17 @@ class ConnectionLimits:
 
     def __init__(self) -> None:
         self.connections = _raise_descriptor_limit()
+        self._next_check = 0.0
 
-    def enforce(self, connections: Collection["Connection"], now: float) -> None:
-        """Check all connections."""
+    def enforce(self, connections: Collection["Connection"]) -> None:
+        """Check all connections, unless the last check was a moment ago."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + CHECK_SECONDS
         is_crowded = len(connections) > self.connections * 3 // 4
         idle_since = now - (CROWDED_IDLE_SECONDS if is_crowded else IDLE_SECONDS)
-        incomplete_since = time.monotonic() - REQUEST_SECONDS
+        incomplete_since = now - REQUEST_SECONDS
         for connection in connections:
             since = connection.incomplete_since
             is_overdue = since is not None and since < incomplete_since

@@ -84,7 +84,6 @@ class WriteBatcher:
                 self._committed.extend(self._run_batch(tasks))
             except Exception as error:
                 close_after_error([task.connection for task in tasks], error)
-            finally:
                 self._is_idle.set()
             self._wake_event_loop()
 

@@ -31,6 +31,16 @@ class Connection(HTTPChannel):
         self._owes_continue = False
         self._task: Task | None = None
 
+    @property
+    def last_activity(self) -> float:
+        """When the connection last received or sent, by the monotonic clock."""
+        return self._last_activity
+
+    @last_activity.setter
+    def last_activity(self, _wall_clock: float) -> None:
+        """waitress sets the wall clock at each activity."""
+        self._last_activity = time.monotonic()
+
     def is_refused(self) -> bool:
         """Whether the next request is not valid HTTP, or too large."""
         return bool(self.requests[0].error)
@@ -101,7 +111,7 @@ class Connection(HTTPChannel):
 
     def is_idle(self) -> bool:
         """Whether the connection waits for its client, be it for a request or for reading a response."""
-        return self.is_parked or not self.is_busy()
+        return self.is_parked or not self.requests
 
 
 def close_after_error(connections: Iterable[Connection], error: Exception) -> None:

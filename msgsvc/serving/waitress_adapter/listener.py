@@ -1,5 +1,6 @@
 """The listening socket, its connections, and the workers."""
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,12 +12,15 @@ from waitress.server import TcpWSGIServer
 from msgsvc.app import App
 from msgsvc.middleware import LOG_REQUEST, RUN_LATER
 from msgsvc.serving import http_rules
-from msgsvc.serving.connection_limits import IDLE_SECONDS, ConnectionLimits
+from msgsvc.serving.connection_limits import ConnectionLimits
 from msgsvc.serving.logs import write_request
 from msgsvc.serving.waitress_adapter.connection import Connection
 
 ACCEPT_LIMIT = 64
 """At most this many new connections are accepted per iteration of the event loop."""
+
+WORKER_STOP_SECONDS = 1.0
+"""How long the workers may take to end."""
 
 
 class BackgroundWork:
@@ -33,6 +37,7 @@ class Listener(TcpWSGIServer):
     """The listening socket, its connections and the workers."""
 
     channel_class = Connection
+    next_channel_cleanup = math.inf  # type: ignore[assignment]  # waitress would close by the wall clock.
     effective_host: str
     effective_port: int
     active_channels: dict[int, Connection]  # type: ignore[assignment]
@@ -48,8 +53,6 @@ class Listener(TcpWSGIServer):
             threads=settings.threads,
             ident=None,
             asyncore_use_poll=True,
-            channel_timeout=int(IDLE_SECONDS),
-            cleanup_interval=1,
             connection_limit=limits.connections,
             max_request_header_size=http_rules.HEADER_LIMIT,
             max_request_body_size=http_rules.BODY_LIMIT,
@@ -71,18 +74,14 @@ class Listener(TcpWSGIServer):
         host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
         return f"http://{host}:{self.effective_port}"
 
-    def maintenance(self, now: float) -> None:
-        """waitress calls this once a second."""
-        super().maintenance(now)  # type: ignore[arg-type]
-        self._limits.enforce(self.active_channels.values(), now)
-
     def is_event_loop(self) -> bool:
         """Whether the calling thread is the one that runs the event loop."""
         return threading.get_ident() == self._thread
 
     def poll(self, timeout: float) -> None:
-        """Wait for sockets; then accept connections, read, schedule requests and write."""
+        """Wait for sockets; then accept connections, read, schedule requests, write, and close what is overdue."""
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._sockets, count=1)
+        self._limits.enforce(self.active_channels.values())
 
     def handle_accept(self) -> None:
         """Accept all waiting connections up to a limit; waitress accepts one per iteration."""
@@ -124,5 +123,10 @@ class Listener(TcpWSGIServer):
 
     def close_all(self) -> None:
         """End the workers and close all connections."""
-        self.task_dispatcher.shutdown(timeout=1)
+        workers = self.task_dispatcher
+        workers.set_thread_count(0)
+        with workers.lock:
+            workers.thread_exit_cv.wait_for(lambda: not workers.threads, WORKER_STOP_SECONDS)
+        # waitress would wait by the wall clock.
+        workers.shutdown(timeout=-math.inf)  # type: ignore[arg-type]
         wasyncore.close_all(self._sockets)
