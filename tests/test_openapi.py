@@ -21,6 +21,10 @@ from werkzeug.test import TestResponse
 
 import msgsvc
 from msgsvc import Settings, create_app, openapi
+from msgsvc.openapi.errors import ERRORS
+from msgsvc.openapi.operations import OPERATIONS
+from msgsvc.openapi.parameters import PARAMETERS
+from msgsvc.openapi.schemas import SCHEMAS
 from msgsvc.routes import Route, Who, routes
 from msgsvc.testing import Client, Clock
 
@@ -57,7 +61,7 @@ def test_every_route_is_in_the_document_and_the_reverse(document: dict[str, Any]
 
 def test_every_description_belongs_to_a_route() -> None:
     handlers = {f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}" for route in ROUTES}
-    assert handlers == openapi.OPERATIONS.keys()
+    assert handlers == OPERATIONS.keys()
 
 
 def test_an_embedded_application_describes_its_prefix_and_leaves_accounts_to_the_host() -> None:
@@ -98,18 +102,18 @@ def raised_errors() -> Iterator[tuple[str, str]]:
 def test_every_error_that_the_code_raises_has_its_code_and_status_in_the_document() -> None:
     raised = list(raised_errors())
     assert len(raised) > 20
-    assert [(status, code) for status, code in raised if str(openapi.ERRORS.get(code, (0,))[0]) != status] == []
+    assert [(status, code) for status, code in raised if str(ERRORS.get(code, (0,))[0]) != status] == []
 
 
 def test_every_code_of_the_document_stands_on_the_page_for_callers() -> None:
     page = (CHECKOUT / "docs" / "api.md").read_text(encoding="utf-8")
-    assert [code for code in openapi.ERRORS if f"`{code}`" not in page] == []
+    assert [code for code in ERRORS if f"`{code}`" not in page] == []
 
 
 def test_every_code_of_the_document_is_one_that_the_code_knows() -> None:
     package = Path(msgsvc.__file__).parent
-    texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "openapi.py"]
-    assert [code for code in openapi.ERRORS if not any(f'"{code}"' in text for text in texts)] == []
+    texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "openapi"]
+    assert [code for code in ERRORS if not any(f'"{code}"' in text for text in texts)] == []
 
 
 # Examples
@@ -136,8 +140,8 @@ def test_every_example_is_valid(document: dict[str, Any]) -> None:
 QUERIES = [
     (route, name)
     for route in ROUTES
-    for name in openapi.OPERATIONS[f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}"].parameters
-    if openapi.PARAMETERS[name]["in"] == "query"
+    for name in OPERATIONS[f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}"].parameters
+    if PARAMETERS[name]["in"] == "query"
 ]
 
 
@@ -155,9 +159,9 @@ def beyond(schema: dict[str, Any]) -> tuple[list[object], list[object]]:
 
 @pytest.mark.parametrize(("route", "name"), QUERIES, ids=lambda value: value if isinstance(value, str) else value.path)
 def test_a_query_parameter_has_the_limits_of_the_document(people: dict[str, Client], route: Route, name: str) -> None:
-    described = openapi.PARAMETERS[name]
+    described = PARAMETERS[name]
     allowed, refused = beyond(
-        Description({"components": {"schemas": openapi.SCHEMAS}, "paths": {}}).resolve(described["schema"])
+        Description({"components": {"schemas": SCHEMAS}, "paths": {}}).resolve(described["schema"])
     )
     path = route.path.replace("<username>", "uma").replace("<a>", "uma").replace("<b>", "thea")
     query = {"reason": "complaint"} if route.path.endswith("<b>") else {}
@@ -174,13 +178,13 @@ def test_a_query_parameter_has_the_limits_of_the_document(people: dict[str, Clie
     [(f"{API}/inbox", "inbox_limit"), (f"{API}/admin/conversations", "list_limit"), ("/api/users", "list_limit")],
 )
 def test_a_limit_left_out_is_the_default_of_the_document(people: dict[str, Client], path: str, name: str) -> None:
-    assert people["adam"].get(path).json["page_size"] == openapi.PARAMETERS[name]["schema"]["default"]
+    assert people["adam"].get(path).json["page_size"] == PARAMETERS[name]["schema"]["default"]
 
 
 def test_a_history_without_limit_has_the_length_of_the_document(
     people: dict[str, Client], host: sqlite3.Connection
 ) -> None:
-    length = openapi.PARAMETERS["history_limit"]["schema"]["default"]
+    length = PARAMETERS["history_limit"]["schema"]["default"]
     host.executemany(
         "INSERT INTO messages (sender_username, recipient_username, content) VALUES ('uma', 'adam', ?)",
         [("Hello",)] * (length + 1),
@@ -190,7 +194,7 @@ def test_a_history_without_limit_has_the_length_of_the_document(
 
 @pytest.mark.parametrize(("length", "status"), [(1, 201), (255, 201), (256, 400)])
 def test_an_idempotency_key_has_the_limits_of_the_document(people: dict[str, Client], length: int, status: int) -> None:
-    key, schema = "k" * length, openapi.PARAMETERS["IdempotencyKey"]["schema"]
+    key, schema = "k" * length, PARAMETERS["IdempotencyKey"]["schema"]
     body = {"recipient": "thea", "content": "Hello"}
     assert people["uma"].post(f"{API}/send", json=body, headers={"Idempotency-Key": key}).status_code == status
     assert bool(re.search(schema["pattern"], key)) == (status == 201)
@@ -218,7 +222,7 @@ def test_a_field_has_the_limits_of_the_document(
 ) -> None:
     call, name, field, rest, status = row
     method, path = call.split()
-    schema = openapi.SCHEMAS[name]
+    schema = SCHEMAS[name]
     allowed, refused = beyond(schema["properties"][field])
 
     def answer(value: object) -> int:
@@ -314,9 +318,9 @@ def examples_that_exist() -> Iterator[None]:
     """The people, the message and the password that the examples of the document name."""
     service.client = Client(clock=Clock())
     people = {name: service.client.as_user(name, role) for name, role in PEOPLE.items()}
-    for _ in range(openapi.PARAMETERS["message_id"]["example"]):
+    for _ in range(PARAMETERS["message_id"]["example"]):
         send(people["thea"], "adam")
-    password = {"password": openapi.SCHEMAS["Login"]["examples"][0]["password"]}
+    password = {"password": SCHEMAS["Login"]["examples"][0]["password"]}
     for name in ("uma", "adam"):
         assert service.client.as_user("adam", "admin").patch(f"/api/users/{name}", json=password).status_code == 200
     yield

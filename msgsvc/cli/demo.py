@@ -1,9 +1,8 @@
-"""The demo: four people, one of each role, and an example conversation."""
-
-import time
+"""The demo: four people, one of each role, an example conversation, and the lines to paste."""
 
 from msgsvc import accounts
 from msgsvc.app import App
+from msgsvc.cli.accounts import actor
 from msgsvc.handlers.sessions import open_session
 from msgsvc.times import stored
 
@@ -16,28 +15,33 @@ CONVERSATION = [
 
 
 class NotEmptyError(Exception):
-    """The database is somebody's."""
+    """The database has accounts of its own."""
 
 
 def prepare(app: App, url: str) -> str:
-    """Fills an empty database; what to print: the people and a curl line for each of the five calls.
+    """Fills an empty database and returns the lines to print. Raises NotEmptyError for a database that has accounts."""
+    return _lines(_fill(app), url, url + app.services.settings.prefix)
 
-    Raises NotEmptyError for a database that has accounts.
-    """
-    now = time.time()
+
+def _fill(app: App) -> dict[str, str]:
+    """Adds the people and the conversation; returns a session token for each person."""
+    by = actor()
     tokens = {}
     with app.services.database.transaction() as transaction:
         if transaction.one("count_users", role=None) != (0,):
             raise NotEmptyError("the demo fills only a database that has no accounts")
-        by = accounts.Actor("command line", now)
         for username, role in PEOPLE.items():
             accounts.create(transaction, by, username, role, password_hash="")
-            tokens[username], _ = open_session(transaction, app.services.settings, username, now)
+            tokens[username], _ = open_session(transaction, app.services.settings, username, by.now)
         for sender, recipient, content in CONVERSATION:
             transaction.run(
-                "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(now)
+                "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(by.now)
             )
-    messages = f"{url}{app.services.settings.prefix}"
+    return tokens
+
+
+def _lines(tokens: dict[str, str], url: str, messages: str) -> str:
+    """Who is there, and a curl line for each of the five calls and for what an admin may see."""
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
     body = '{"recipient": "thea", "content": "I slept eight hours"}'
@@ -55,7 +59,7 @@ def prepare(app: App, url: str) -> str:
             f"curl -i -X PATCH {uma} {messages}/3/read",
             f"curl -i -X DELETE {uma} {messages}/1",
             "",
-            "And as adam, the admin: look at a conversation, then at the audit row that the look left.",
+            "As adam, the admin: read a conversation, then the audit row that this left.",
             "",
             f"curl -i {adam} '{messages}/admin/conversation/thea/uma?reason=demo'",
             f"curl -i {adam} '{messages}/admin/audit?limit=1'",
