@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgsvc.json_http import BODY_LIMIT
 from msgsvc.openapi.errors import BODY_ERRORS, ERRORS, PARAMETER_ERRORS, SHARED_ERRORS, STORAGE_ERRORS, WHO_ERRORS
-from msgsvc.openapi.operations import OPERATIONS, Operation
+from msgsvc.openapi.operations import OPERATIONS, TAGS, Operation
 from msgsvc.openapi.parameters import EVERY_RESPONSE, HEADERS, PARAMETERS, STATUS_HEADERS
 from msgsvc.openapi.parts import Json, ref
 from msgsvc.openapi.schemas import SCHEMAS
@@ -24,7 +24,14 @@ An error is one sentence for people and a `code` for programs. The checks run in
 caller may do to it (403), a reused key (422), a limit (429). Before any of them the server refuses what is no proper
 HTTP (400 `bad_request`, 431 `headers_too_large`), and `internal_error` (500) is a fault of ours.
 
-Unknown body fields are refused; unknown query parameters are ignored. A query parameter that is given twice or left
+Request bodies are strict: an unknown field is refused. Answers stay open: a later version may add fields, and codes to
+the errors, so a client ignores the fields that it does not know and treats an unknown code by its status. No text may
+hold a NUL character.
+
+Every request may carry the header `X-Request-ID`, 1 to 128 of A-Z a-z 0-9 . _ -; the answer and the log lines then
+carry the same, and otherwise an id that the service made.
+
+Unknown query parameters are ignored. A query parameter that is given twice or left
 empty is refused. A body is at most {BODY_LIMIT} bytes long. Every GET answers HEAD as well. Where browser clients of
 other origins are let in, OPTIONS answers their preflight, and answers carry the headers of CORS.
 """
@@ -43,14 +50,23 @@ def document(table: "list[Route]", *, standalone: bool) -> Json:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "msgsvc", "version": API_VERSION, "description": CONVENTIONS},
+        "info": {
+            "title": "msgsvc",
+            "version": API_VERSION,
+            "description": CONVENTIONS,
+            "contact": {"name": "The operators of this service"},
+        },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": TAGS[name]} for name in dict.fromkeys(map(_tag, table))],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
             "parameters": PARAMETERS,
             "headers": HEADERS,
-            "responses": {f"Error{status}": _error_response(status, codes) for status, codes in SHARED_ERRORS.items()},
+            "responses": {
+                "Error": {**_error_response(500, ("internal_error",)), "description": "Any other error"},
+                **{f"Error{status}": _error_response(status, codes) for status, codes in SHARED_ERRORS.items()},
+            },
             "examples": {code: {"value": {"error": sentence, "code": code}} for code, (_, sentence) in ERRORS.items()},
             **({"securitySchemes": {"session": bearer}} if standalone else {}),
         },
@@ -58,26 +74,28 @@ def document(table: "list[Route]", *, standalone: bool) -> Json:
 
 
 def _operation(route: "Route", path: str, *, standalone: bool) -> Json:
-    module = route.handler.__module__.rpartition(".")[2]
-    name = f"{module}.{route.handler.__name__}"
-    operation = OPERATIONS[name]
+    operation = OPERATIONS[f"{_tag(route)}.{route.handler.__name__}"]
     parameters = [
         *re.findall(r"{(\w+)}", path),
         *operation.parameters,
         *(["IfNoneMatch"] if operation.revalidates else []),
-        "RequestId",
     ]
     body: Json = {"required": operation.body_required, "content": _json(ref("schemas", operation.body or ""))}
     return {
-        "operationId": name.replace(".", "_"),
+        "operationId": operation.id,
         "summary": operation.summary,
         "description": f"Open to {route.who.value}.",
-        "tags": [module],
+        "tags": [_tag(route)],
         "parameters": [ref("parameters", parameter) for parameter in parameters],
         **({"requestBody": body} if operation.body else {}),
         "responses": _responses(operation, _codes(route, operation, parameters)),
         **({"security": [{"session": []}] if route.who.name != "ANYONE" else []} if standalone else {}),
     }
+
+
+def _tag(route: "Route") -> str:
+    """The name of the handler's module."""
+    return route.handler.__module__.rpartition(".")[2]
 
 
 def _codes(route: "Route", operation: Operation, parameters: list[str]) -> set[str]:
@@ -101,6 +119,7 @@ def _responses(operation: Operation, codes: set[str]) -> Json:
         of_status = tuple(sorted(code for code in codes if ERRORS[code][0] == status))
         shared = SHARED_ERRORS.get(status) == of_status
         responses[str(status)] = ref("responses", f"Error{status}") if shared else _error_response(status, of_status)
+    responses["default"] = ref("responses", "Error")
     return responses
 
 
@@ -109,16 +128,15 @@ def _response(status: int, headers: tuple[str, ...] = (), answer: str | None = N
     return {
         "description": HTTPStatus(status).phrase,
         "headers": {name: ref("headers", name) for name in names},
-        **({"content": _json(ref("schemas", answer))} if answer else {}),
+        **({"content": _json(ref("schemas", answer), example=SCHEMAS[answer]["examples"][0])} if answer else {}),
     }
 
 
 def _error_response(status: int, codes: tuple[str, ...]) -> Json:
     """An error whose codes are the names of its examples."""
-    response = _response(status, answer="Error")
-    response["content"]["application/json"]["examples"] = {code: ref("examples", code) for code in codes}
-    return response
+    examples = {code: ref("examples", code) for code in codes}
+    return {**_response(status), "content": _json(ref("schemas", "Error"), examples=examples)}
 
 
-def _json(schema: Json) -> Json:
-    return {"application/json": {"schema": schema}}
+def _json(schema: Json, **examples: Json) -> Json:
+    return {"application/json": {"schema": schema, **examples}}

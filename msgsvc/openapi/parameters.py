@@ -16,7 +16,7 @@ def _parameter(where: str, name: str, schema: Json, example: object, description
 
 
 def _in_path(name: str, description: str = "compared exactly") -> Json:
-    return _parameter("path", name, text(fields.NAME_LIMIT, pattern=r"^[^/\u0000]+$"), "uma", description)
+    return _parameter("path", name, text(fields.NAME_LIMIT, pattern="^[^/]+$"), "uma", description)
 
 
 def _limit(highest: int, default: int, lowest: int = 1) -> Json:
@@ -55,13 +55,6 @@ PARAMETERS: Json = {
     "IfNoneMatch": _parameter(
         "header", "If-None-Match", {"type": "string"}, '"0123abcd"', "the ETag of an earlier answer"
     ),
-    "RequestId": _parameter(
-        "header",
-        "X-Request-ID",
-        {"type": "string"},
-        "5f2c9c6ab0c84a1c",
-        "kept when it is 1 to 128 of A-Z a-z 0-9 . _ -, replaced otherwise",
-    ),
 }
 
 
@@ -70,7 +63,10 @@ def _header(schema: Json, description: str, *, required: bool = True) -> Json:
 
 
 HEADERS: Json = {
-    "X-Request-ID": _header({"pattern": "^[A-Za-z0-9._-]{1,128}$"}, "the id of this request in the logs"),
+    "X-Request-ID": _header(
+        {"pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "the id of this request in the logs: the one of the request if it has a valid one",
+    ),
     "Cache-Control": _header({"const": "no-store"}, "messages belong in no cache"),
     "X-Content-Type-Options": _header({"const": "nosniff"}, "the answer is what its Content-Type says"),
     "ETag": _header({"pattern": '^"[0-9a-f]+"$'}, "changes with the answer; send it back as If-None-Match"),

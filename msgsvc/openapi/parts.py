@@ -1,4 +1,8 @@
-"""JSON Schema parts that schemas, parameters and operations are made of."""
+"""JSON Schema parts that bodies, answers and parameters are made of.
+
+Generators for many languages read them: patterns use no lookaround and no NUL, `const` comes with `type`, and integers
+say their format. The service itself refuses NUL in every text.
+"""
 
 from typing import Any
 
@@ -11,38 +15,47 @@ def ref(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def object_of(properties: Json, *, example: Json | None = None, optional: tuple[str, ...] = ()) -> Json:
-    """An object with these fields and no others, required unless optional."""
+def body_of(properties: Json, *, example: Json, optional: tuple[str, ...] = ()) -> Json:
+    """A request body: these fields and no others, required unless optional."""
     required = [name for name in properties if name not in optional]
+    return {**_object(properties, required, example), "additionalProperties": False}
+
+
+def answer_of(properties: Json, *, example: Json) -> Json:
+    """An answer: all of these fields. It stays open: clients made today must take what a later version adds."""
+    return _object(properties, list(properties), example)
+
+
+def _object(properties: Json, required: list[str], example: Json) -> Json:
     return {
         "type": "object",
         "properties": properties,
         **({"required": required} if required else {}),
-        "additionalProperties": False,
-        "examples": [{} if example is None else example],
+        "examples": [example],
     }
 
 
 def text(limit: int, minimum: int = 1, **more: Any) -> Json:
     """What ``fields.text`` takes."""
-    return {"type": "string", "minLength": minimum, "maxLength": limit, "pattern": r"^[^\u0000]*$", **more}
+    return {"type": "string", "minLength": minimum, "maxLength": limit, **more}
 
 
 def integer(minimum: int, maximum: int | None = None, **more: Any) -> Json:
-    return {"type": "integer", "minimum": minimum, **({} if maximum is None else {"maximum": maximum}), **more}
+    limits = {"minimum": minimum, **({} if maximum is None else {"maximum": maximum})}
+    return {"type": "integer", "format": "int64", **limits, **more}
 
 
 def list_of(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-NOT_ONLY_BLANKS = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
+NOT_ONLY_BLANKS = r"\S"
 TIME: Json = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
 TIME_OR_NULL: Json = {**TIME, "type": ["string", "null"]}
 FOUND_TIME: Json = {**TIME_OR_NULL, "description": "null where a host stored no readable time"}
 COUNT = integer(0)
 ID = integer(1, fields.HIGHEST_ID)
-ROW_ID: Json = {"type": "integer"}
+ROW_ID: Json = {"type": "integer", "format": "int64"}
 NAME: Json = {"type": "string"}
 STRING_OR_NULL: Json = {"type": ["string", "null"]}
 FLAG: Json = {"type": "boolean"}
