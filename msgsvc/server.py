@@ -24,11 +24,12 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error, build_http_date
 
 from msgsvc.app import App
-from msgsvc.database import log_sqlite_version
-from msgsvc.json_http import ApiError
+from msgsvc.errors import ApiError
+from msgsvc.json_http import error_response
 from msgsvc.logs import write_request
-from msgsvc.middleware import LATER, LOG, new_request_id, standard_headers
+from msgsvc.middleware import LOG_REQUEST, RUN_LATER, new_request_id, standard_headers
 from msgsvc.routes import ACCOUNT_ROUTES
+from msgsvc.storage.engines import engine_for
 
 log = logging.getLogger("msgsvc")
 
@@ -72,9 +73,9 @@ DISCARD_LIMIT = 1024 * 1024
 """A body up to this size is read to its end, so that the client gets to read the 413."""
 
 _ERRORS = {
-    400: ("bad_request", "The request is not valid HTTP/1.1"),
-    413: ("body_too_large", f"The body is longer than {DISCARD_LIMIT} bytes"),
-    431: ("headers_too_large", f"The headers are longer than {HEADER_LIMIT} bytes"),
+    400: ApiError("bad_request"),
+    413: ApiError("body_too_large", f"The body is longer than {DISCARD_LIMIT} bytes"),
+    431: ApiError("headers_too_large", f"The headers are longer than {HEADER_LIMIT} bytes"),
 }
 
 
@@ -129,12 +130,12 @@ class _Task(WSGITask):
 
     def _steps(self) -> Iterator[None]:
         call = self.channel.server.app.call(self.get_environment())
-        call.enter()
+        call.parse()
         yield
-        call.act()
+        call.handle()
         yield
         self.start()
-        self.status, self.response_headers, body = call.answer()
+        self.status, self.response_headers, body = call.respond()
         self.response = self.build_response_header() + body
 
     def step(self) -> None:
@@ -184,14 +185,14 @@ class _ErrorTask(ErrorTask):
     def execute(self) -> None:
         """What waitress refuses by itself is answered in the service's own form."""
         error = cast("Error", cast("HTTPRequestParser", self.request).error)
-        code, sentence = _ERRORS.get(error.code, ("internal_error", "Something went wrong on our side"))
-        body = ApiError(error.code, code, sentence).response().payload()
+        refusal = _ERRORS.get(error.code) or ApiError("internal_error")
+        body = error_response(refusal).payload()
         self.status = f"{error.code} {error.reason}"
         self.content_length = len(body)
         request_id = new_request_id()
         self.response_headers = [*standard_headers(request_id), ("Content-Type", "application/json")]
         self.set_close_on_finish()
-        log.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": code}})
+        log.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": refusal.code}})
         self.write(body)
 
 
@@ -299,9 +300,9 @@ class Server(TcpWSGIServer):
         )
         self.app = app
         self.stopping = False
-        self.offers: dict[str, object] = {LATER: self.later}
+        self.offers: dict[str, object] = {RUN_LATER: self.later}
         if settings.log_format == "json":
-            self.offers[LOG] = write_request
+            self.offers[LOG_REQUEST] = write_request
         self._thread = threading.get_ident()
         self._prefix = f"{settings.prefix}/"
         self._quick_paths = tuple(self._prefix + call for call in ("inbox", "unread", "conversation/"))
@@ -373,7 +374,7 @@ class Server(TcpWSGIServer):
             while len(channels) < TOGETHER and not self._writes.empty():
                 channels.append(self._writes.get())
             try:
-                with self.app.services.database.together():
+                with self.app.services.database.batch():
                     begun = [channel.begin() for channel in channels if channel.connected]
                     for task in begun:
                         task.step()
@@ -411,7 +412,7 @@ class Server(TcpWSGIServer):
         signal.signal(signal.SIGINT, self._stop)
         host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
         log.info("listening on http://%s:%s", host, self.effective_port)
-        log_sqlite_version()
+        engine_for(self.app.services.settings.database).log_version()
         self._writer.start()
         while not self.stopping:
             self._turn()

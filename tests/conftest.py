@@ -1,6 +1,7 @@
 """What the tests share: a client on a real database of its own, a clock to turn, and four people."""
 
 import logging
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,13 +11,12 @@ from wsgiref.validate import validator
 
 import pytest
 from conformance import description
+from support import PEOPLE
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
 from msgsvc.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
-
-PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}
 
 
 @pytest.fixture
@@ -47,6 +47,14 @@ def host(client: Client, database_path: str) -> Iterator[sqlite3.Connection]:
     """The same database as a host's own code writes to it by plain SQL."""
     with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_start_with_default_sigint() -> Iterator[None]:
+    """A background job of a script ignores SIGINT, and so would every child. A child does not inherit a handler."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
 
 
 class _Lines(logging.Handler):

@@ -8,6 +8,7 @@ from werkzeug.test import TestResponse
 from msgsvc.testing import Client
 
 API = "/api/messages"
+PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}
 
 
 def send(sender: Client, recipient: str, content: str = "Hello", **more: Any) -> int:

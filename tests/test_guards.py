@@ -12,13 +12,13 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from msgsvc.migrations import migrate
+from msgsvc.queries import load, sql_directory
 
 import msgsvc
 from msgsvc import Settings
 from msgsvc import routes as routes_module
 from msgsvc.cli.parser import build_parser
-from msgsvc.migrations import migrate
-from msgsvc.queries import load, sql_directory
 from msgsvc.routes import Route, Who, routes
 from msgsvc.testing import Client
 

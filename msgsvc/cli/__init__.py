@@ -10,12 +10,10 @@ from msgsvc.cli.demo import NotEmptyError
 from msgsvc.cli.maintenance import FaultsFoundError
 from msgsvc.cli.options import UsageError
 from msgsvc.cli.parser import build_parser
-from msgsvc.database import StorageError
-from msgsvc.json_http import ApiError
-from msgsvc.maintenance import BackupRefusedError
-from msgsvc.migrations import MigrationError
-from msgsvc.queries import SqlFilesError
+from msgsvc.errors import ApiError
 from msgsvc.settings import SettingsError
+from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError
+from msgsvc.storage.sql_files import SqlFilesError
 
 
 def main(arguments: list[str] | None = None) -> int:

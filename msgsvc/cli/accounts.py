@@ -5,27 +5,24 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from msgsvc import accounts, fields
-from msgsvc.app import App
+from msgsvc.audit import Actor
 from msgsvc.cli.options import opened
-from msgsvc.database import Connection
-from msgsvc.handlers.sessions import open_session
-from msgsvc.json_http import ApiError
+from msgsvc.errors import ApiError
 from msgsvc.roles import SendingFacts, decide_sending
+from msgsvc.sessions import open_session
+from msgsvc.storage.base import Transaction
 
-Result = TypeVar("Result")
 
-
-def actor() -> accounts.Actor:
+def actor() -> Actor:
     """Whom the audit names for what a command changes now."""
-    return accounts.Actor("command line", time.time())
+    return Actor("command line", time.time())
 
 
-def _write(app: App, work: Callable[[Connection], Result]) -> Result:
-    with app.services.database.transaction() as transaction:
-        return work(transaction)
+def _write(options: argparse.Namespace, work: Callable[[Transaction], None]) -> None:
+    with opened(options) as app:
+        app.services.database.write(work)
 
 
 def list_users(options: argparse.Namespace) -> None:
@@ -41,7 +38,9 @@ def add(options: argparse.Namespace) -> None:
     password = _password(options)
     with opened(options) as app:
         password_hash = app.services.passwords.hash(password)
-        _write(app, lambda transaction: accounts.create(transaction, actor(), username, options.role, password_hash))
+        app.services.database.write(
+            lambda transaction: accounts.create(transaction, actor(), username, options.role, password_hash)
+        )
     _print_made(options, password)
 
 
@@ -50,39 +49,38 @@ def set_password(options: argparse.Namespace) -> None:
     password = _password(options)
     with opened(options) as app:
         password_hash = app.services.passwords.hash(password)
-        _write(app, lambda transaction: accounts.reset_password(transaction, actor(), options.name, password_hash))
+        app.services.database.write(
+            lambda transaction: accounts.reset_password(transaction, actor(), options.name, password_hash)
+        )
     _print_made(options, password)
 
 
 def change_role(options: argparse.Namespace) -> None:
     """Changes the role of an account."""
-    with opened(options) as app:
-        _write(app, lambda transaction: accounts.change_role(transaction, actor(), options.name, options.role))
+    _write(options, lambda transaction: accounts.change_role(transaction, actor(), options.name, options.role))
 
 
 def suspend(options: argparse.Namespace) -> None:
     """Suspends an account."""
-    with opened(options) as app:
-        _write(app, lambda transaction: accounts.suspend(transaction, actor(), options.name))
+    _write(options, lambda transaction: accounts.suspend(transaction, actor(), options.name))
 
 
 def reinstate(options: argparse.Namespace) -> None:
     """Lifts the suspension of an account."""
-    with opened(options) as app:
-        _write(app, lambda transaction: accounts.reinstate(transaction, actor(), options.name))
+    _write(options, lambda transaction: accounts.reinstate(transaction, actor(), options.name))
 
 
 def token(options: argparse.Namespace) -> None:
     """Prints the token of a new session of an active account."""
-
-    def work(transaction: Connection) -> str:
-        accounts.require_active(transaction, options.name)
-        token, _ = open_session(transaction, app.services.settings, options.name, time.time())
-        return token
-
     with opened(options) as app:
-        made = _write(app, work)
-    print(made)
+
+        def open_one(transaction: Transaction) -> str:
+            accounts.require_active(transaction, options.name)
+            token, _ = open_session(transaction, app.services.settings, options.name, time.time())
+            return token
+
+        token = app.services.database.write(open_one)
+    print(token)
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -91,7 +89,7 @@ def explain(options: argparse.Namespace) -> None:
         facts = snapshot.first("select_sending_facts", sender=options.sender, recipient=options.recipient)
         sender = snapshot.first("select_account", username=options.sender)
     if facts is None or sender is None:
-        raise ApiError(404, "user_not_found", f"no such user: {options.recipient if sender else options.sender}")
+        raise ApiError("user_not_found", f"no such user: {options.recipient if sender else options.sender}")
     if options.sender == options.recipient:
         print("no: nobody writes to themselves")
     else:

@@ -3,7 +3,9 @@
 from msgsvc import accounts
 from msgsvc.app import App
 from msgsvc.cli.accounts import actor
-from msgsvc.handlers.sessions import open_session
+from msgsvc.sessions import open_session
+from msgsvc.settings import Settings
+from msgsvc.storage.base import Transaction
 from msgsvc.times import stored
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
@@ -20,24 +22,9 @@ class NotEmptyError(Exception):
 
 def prepare(app: App, url: str) -> str:
     """Fills an empty database and returns the lines to print. Raises NotEmptyError for a database that has accounts."""
-    return _lines(_fill(app), url, url + app.services.settings.prefix)
-
-
-def _fill(app: App) -> dict[str, str]:
-    """Adds the people and the conversation; returns a session token for each person."""
-    by = actor()
-    tokens = {}
-    with app.services.database.transaction() as transaction:
-        if transaction.one("count_users", role=None) != (0,):
-            raise NotEmptyError("the demo fills only a database that has no accounts")
-        for username, role in PEOPLE.items():
-            accounts.create(transaction, by, username, role, password_hash="")
-            tokens[username], _ = open_session(transaction, app.services.settings, username, by.now)
-        for sender, recipient, content in CONVERSATION:
-            transaction.run(
-                "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(by.now)
-            )
-    return tokens
+    settings = app.services.settings
+    tokens = app.services.database.write(lambda transaction: _fill(transaction, settings))
+    return _lines(tokens, url, url + settings.prefix)
 
 
 def _lines(tokens: dict[str, str], url: str, messages: str) -> str:
@@ -66,3 +53,19 @@ def _lines(tokens: dict[str, str], url: str, messages: str) -> str:
             "",
         ]
     )
+
+
+def _fill(transaction: Transaction, settings: Settings) -> dict[str, str]:
+    """Adds the people and their conversation; returns a session token for each person."""
+    if transaction.one("count_users", role=None) != (0,):
+        raise NotEmptyError("the demo fills only a database that has no accounts")
+    by = actor()
+    tokens = {}
+    for username, role in PEOPLE.items():
+        accounts.create(transaction, by, username, role, password_hash="")
+        tokens[username], _ = open_session(transaction, settings, username, by.now)
+    for sender, recipient, content in CONVERSATION:
+        transaction.run(
+            "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(by.now)
+        )
+    return tokens

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from msgsvc import maintenance, migrations
 from msgsvc.cli.options import UsageError, existing_database, settings
-from msgsvc.database import StorageError
+from msgsvc.storage.base import StorageError
+from msgsvc.storage.engines import engine_for
 
 
 class FaultsFoundError(Exception):
@@ -19,7 +19,7 @@ def migrate(options: argparse.Namespace) -> None:
     path = settings(options).database
     if path == ":memory:":
         raise UsageError("--database: a :memory: database is always new, so there is nothing to migrate")
-    for name in migrations.migrate(path) or ["nothing to do"]:
+    for name in engine_for(path).migrate(path) or ["nothing to do"]:
         print(name)
 
 
@@ -27,7 +27,7 @@ def check(options: argparse.Namespace) -> None:
     """Prints a line for each fault, or ok. Raises FaultsFoundError."""
     path = existing_database(options)
     with _path_in_errors(path):
-        faults = list(maintenance.check(path, _show_progress))
+        faults = list(engine_for(path).check(path, _show_progress))
     _show_progress("")
     for fault in faults or ["ok"]:
         print(fault)
@@ -39,7 +39,7 @@ def backup(options: argparse.Namespace) -> None:
     """Prints the path of the copy once it is complete and verified."""
     path = existing_database(options)
     with _path_in_errors(path):
-        maintenance.backup(path, options.destination, _show_progress, overwrite=options.overwrite)
+        engine_for(path).backup(path, options.destination, _show_progress, overwrite=options.overwrite)
     _show_progress("")
     print(options.destination)
 

@@ -1,6 +1,6 @@
 """The schemas of the answers and of their rows, by name. They stay open: a later version may add fields."""
 
-from msgsvc.openapi.errors import ERRORS
+from msgsvc.errors import ERRORS
 from msgsvc.openapi.parts import (
     COUNT,
     FLAG,

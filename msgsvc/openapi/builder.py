@@ -4,8 +4,9 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from msgsvc.errors import ERRORS
 from msgsvc.json_http import BODY_LIMIT
-from msgsvc.openapi.errors import BODY_ERRORS, ERRORS, PARAMETER_ERRORS, SHARED_ERRORS, STORAGE_ERRORS, WHO_ERRORS
+from msgsvc.openapi.errors import ACCESS_ERRORS, BODY_ERRORS, EXAMPLES, PARAMETER_ERRORS, SHARED_ERRORS, STORAGE_ERRORS
 from msgsvc.openapi.operations import OPERATIONS, TAGS, Operation
 from msgsvc.openapi.parameters import EVERY_RESPONSE, HEADERS, PARAMETERS, STATUS_HEADERS
 from msgsvc.openapi.parts import Json, ref
@@ -67,7 +68,7 @@ def document(table: "list[Route]", *, standalone: bool) -> Json:
                 "Error": {**_error_response(500, ("internal_error",)), "description": "Any other error"},
                 **{f"Error{status}": _error_response(status, codes) for status, codes in SHARED_ERRORS.items()},
             },
-            "examples": {code: {"value": {"error": sentence, "code": code}} for code, (_, sentence) in ERRORS.items()},
+            "examples": EXAMPLES,
             **({"securitySchemes": {"session": bearer}} if standalone else {}),
         },
     }
@@ -84,12 +85,12 @@ def _operation(route: "Route", path: str, *, standalone: bool) -> Json:
     return {
         "operationId": operation.id,
         "summary": operation.summary,
-        "description": f"Open to {route.who.value}.",
+        "description": f"Open to {route.access.value}.",
         "tags": [_tag(route)],
         "parameters": [ref("parameters", parameter) for parameter in parameters],
         **({"requestBody": body} if operation.body else {}),
         "responses": _responses(operation, _codes(route, operation, parameters)),
-        **({"security": [{"session": []}] if route.who.name != "ANYONE" else []} if standalone else {}),
+        **({"security": [{"session": []}] if route.access.name != "ANYONE" else []} if standalone else {}),
     }
 
 
@@ -100,7 +101,7 @@ def _tag(route: "Route") -> str:
 
 def _codes(route: "Route", operation: Operation, parameters: list[str]) -> set[str]:
     """Every error code that the call can answer with."""
-    codes = {*operation.errors, *WHO_ERRORS[route.who.name]}
+    codes = {*operation.errors, *ACCESS_ERRORS[route.access.name]}
     for parameter in parameters:
         codes.update(PARAMETER_ERRORS[PARAMETERS[parameter]["in"]])
     if operation.body:

@@ -10,10 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgsvc import Settings, create_app
-from msgsvc.handlers.sessions import open_session
 from msgsvc.migrations import PAGE_BYTES, migrate
 from msgsvc.queries import sql_directory
+
+from msgsvc import Settings, create_app
+from msgsvc.handlers.sessions import open_session
 
 HUB = "thea"
 """A therapist who talks with very many people, and at great length with the first of them."""

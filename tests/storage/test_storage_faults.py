@@ -14,13 +14,13 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from pathlib import Path
 
 import pytest
+from msgsvc.migrations import PAGE_BYTES
 from processes import Ran, msgsvc
 from served import serving, sign_in
 from support import API, delete, history, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app, database, maintenance
-from msgsvc.migrations import PAGE_BYTES
 from msgsvc.testing import Client, Clock
 
 LONG = "x" * 5000

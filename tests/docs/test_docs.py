@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import hosts
 import pytest
+from deployment import ADMIN, deployed
 from processes import CHECKOUT, WAIT_SECONDS, environment
 from served import serving, sign_in
-from test_railway import ADMIN, deployed
 
 from msgsvc import Settings
 

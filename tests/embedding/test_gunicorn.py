@@ -13,9 +13,8 @@ from pathlib import Path
 
 import hosts
 import pytest
-from processes import environment
-
 from msgsvc.maintenance import check
+from processes import environment
 
 SITE = """
 import os

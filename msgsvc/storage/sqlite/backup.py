@@ -1,50 +1,14 @@
-"""What an operator does to a database besides serving it: check it, and take a copy while the service runs."""
+"""Takes a consistent, verified copy while the service runs."""
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from msgsvc.database import BUSY_SECONDS, Connection, StorageError, inspection_mode
-from msgsvc.migrations import missing_objects, pending
-from msgsvc.queries import load, sql_directory
-
-Progress = Callable[[str], None]
-"""Is told again and again what is being done."""
+from msgsvc.storage.base import BackupRefusedError, Progress, StorageError
+from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
-
-
-class BackupRefusedError(Exception):
-    """The copy would overwrite what must not be overwritten."""
-
-
-def check(path: str, progress: Progress) -> Iterator[str]:
-    """A line for each fault: integrity, foreign keys, schema, and the summaries against a full recount.
-
-    Raises StorageError where the file cannot be opened as a database.
-    """
-    statements = load(sql_directory() / "queries")
-    mode = inspection_mode(path)
-    with closing(Connection(path, statements, mode=mode, busy_seconds=BUSY_SECONDS)) as connection:
-        connection.execute("BEGIN")
-        connection.on_progress(lambda: progress("checking the integrity"))
-        for (line,) in connection.execute("PRAGMA integrity_check"):
-            if line != "ok":
-                yield f"integrity: {line}"
-        for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-            yield f"foreign key: row {rowid} of {table} names no row of {parent}"
-        if pending(connection):
-            yield "schema: not the present one; run msgsvc migrate"
-            return
-        for name in missing_objects(connection):
-            yield f"schema: {name} is missing or changed"
-        connection.on_progress(lambda: progress("recounting the summaries"))
-        for fault, owner, partner in connection.all("select_conversation_faults"):
-            yield f"summary: {fault}: owner {owner}, partner {partner}"
-        for (owner,) in connection.all("select_mailbox_faults"):
-            yield f"totals: owner {owner}"
 
 
 def backup(path: str, destination: str, progress: Progress, *, overwrite: bool = False) -> None:

@@ -72,8 +72,9 @@ WHERE id = :id
         OR (recipient_username = :caller AND is_deleted_by_recipient IS NOT TRUE)
     );
 
--- name: select_message_standing
--- How the caller stands to a message that somebody still sees: takes part in it, still sees it, received it.
+-- name: select_message_access
+-- Of a message that somebody still sees: is the caller a participant, can they still see it, are they the recipient,
+-- and when was it read.
 SELECT
     :caller IN (sender_username, recipient_username),
     EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller),

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgsvc.migrations import PAGE_BYTES, MigrationError, migrate
+from msgsvc.queries import sql_directory
+from processes import CHECKOUT
 from support import inbox, send
 
 from msgsvc import Settings, create_app
-from msgsvc.migrations import PAGE_BYTES, MigrationError, migrate
-from msgsvc.queries import sql_directory
 from msgsvc.testing import Client
 
 EVERY_MIGRATION = [path.stem for path in sorted((sql_directory() / "migrations").glob("*.sql"))]
@@ -465,7 +466,7 @@ print(",".join(migrate(sys.argv[1])))
 def start_migrating(path: str) -> "subprocess.Popen[str]":
     """A process that is about to migrate and waits for a line."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, path, str(Path(__file__).parent.parent)],
+        [sys.executable, "-c", CHILD, path, str(CHECKOUT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

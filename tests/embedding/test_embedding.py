@@ -13,12 +13,12 @@ from typing import Any
 import hosts
 import pytest
 from hosts import ROLES, Site, mounted, rows
+from msgsvc.maintenance import check
 from werkzeug.exceptions import Unauthorized
 from werkzeug.test import Client, TestResponse
 
 import msgsvc
 from msgsvc import Settings, create_app, remote_user
-from msgsvc.maintenance import check
 
 SEND = "/api/messages/send"
 

@@ -12,11 +12,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from msgsvc.database import Commit, Connection, Database, StorageError
+from msgsvc.queries import SqlFilesError, load
+from processes import CHECKOUT
 from support import open_files
 
 from msgsvc import Settings, create_app
-from msgsvc.database import Commit, Connection, Database, StorageError
-from msgsvc.queries import SqlFilesError, load
 
 SCHEMA = """
     PRAGMA journal_mode = WAL;
@@ -561,7 +562,7 @@ print(statuses(child))
 def test_what_was_opened_before_a_fork_works_after_it_on_both_sides(
     database: Database, script: str, printed: str, count: int
 ) -> None:
-    checkout = str(Path(__file__).parent.parent)
+    checkout = str(CHECKOUT)
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, database.path, checkout]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert (ran.stdout.strip(), ran.stderr) == (printed, "")

@@ -6,7 +6,6 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from msgsvc.migrations import migrate
 
 if TYPE_CHECKING:

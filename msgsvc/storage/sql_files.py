@@ -1,4 +1,4 @@
-"""The SQL of the service: where its files are and how named statements are read from them.
+"""The SQL files: where they are, and how named statements are read from them.
 
 A statement begins with ``-- name: verb_noun`` and ends where the next one begins.
 """
@@ -13,16 +13,35 @@ class SqlFilesError(Exception):
     """The SQL files are missing or malformed: the installation is broken, not the request."""
 
 
-def sql_directory() -> Path:
-    """The directory with ``migrations/`` and ``queries/``: inside the installed package, else beside the checkout.
+def sql_directory(engine: str) -> Path:
+    """An engine's directory with ``migrations/`` and ``queries/``: in the installed package, else beside the checkout.
 
     Raises SqlFilesError where it is in neither place.
     """
-    package = Path(__file__).parent
-    for candidate in (package / "sql", package.parent / "sql"):
+    package = Path(__file__).parent.parent
+    for candidate in (package / "sql" / engine, package.parent / "sql" / engine):
         if (candidate / "migrations" / "0001_messages.sql").is_file():
             return candidate
     raise SqlFilesError(f"the SQL files of msgsvc are neither in {package} nor beside it; install it again")
+
+
+def load_migrations(engine: str) -> dict[str, str]:
+    """The text of each migration of an engine, by name, in order.
+
+    Raises SqlFilesError where they are not numbered 0001, 0002, … without a gap.
+    """
+    paths = sorted((sql_directory(engine) / "migrations").glob("*.sql"))
+    if [path.name[:5] for path in paths] != [f"{number:04}_" for number in range(1, len(paths) + 1)]:
+        raise SqlFilesError("the migrations are not numbered 0001, 0002, … without a gap")
+    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+
+
+def load_statements(engine: str) -> dict[str, str]:
+    """Every named statement of an engine, by name.
+
+    Raises SqlFilesError; see load().
+    """
+    return load(sql_directory(engine) / "queries")
 
 
 def load(directory: Path) -> dict[str, str]:

@@ -238,6 +238,12 @@ def test_a_signal_ends_the_server_with_status_0(tmp_path: Path, number: signal.S
         assert {line["level"] for line in service.log_lines()} <= {"info", "warning"}
 
 
+def test_sigint_ends_a_server_that_a_script_started_in_the_background(tmp_path: Path) -> None:
+    """The shell lets a background job ignore SIGINT; the server installs its own handler."""
+    with serving(str(tmp_path / "messages.db"), "sh", "-c", 'trap "" INT; exec "$@"', "sh") as service:
+        assert service.stop(signal.SIGINT) == 0
+
+
 def test_a_connection_lives_on_after_answers_without_a_body(tmp_path: Path) -> None:
     made_password(tmp_path, "thea", "therapist")
     made_password(tmp_path)

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from msgsvc.database import Connection, StorageError, inspection_mode, split_script
-from msgsvc.queries import SqlFilesError, sql_directory
+from msgsvc.storage.base import MigrationError, StorageError
+from msgsvc.storage.sql_files import load_migrations
+from msgsvc.storage.sqlite.connection import Connection, inspection_mode, split_script
 
 WAIT_SECONDS = 600.0
 """How long a migration waits for another process that is migrating the same file."""
@@ -19,17 +20,14 @@ CHECKED_BYTES = 64 * 1024 * 1024
 """A file up to this size is checked for damage at every start, which takes a fraction of a second."""
 
 PAGE_BYTES = 2048
-"""The page size of a new file; an older one keeps its own. SQLite undoes a savepoint from memory up to 64 KiB of pages,
-and from a temporary file beyond. A send changes more than 15 pages: too many of 4 KiB, not of 2. With 1 KiB the inbox
-is slower.
+"""The page size of a new file; an existing file keeps its own.
+
+SQLite keeps up to 64 KiB of pages in memory to undo a savepoint, and writes a temporary file beyond. A send changes
+more than 15 pages, which fit with 2 KiB and not with 4 KiB. With 1 KiB the inbox is slower (measured).
 """
 
 _IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
 _FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
-
-
-class MigrationError(Exception):
-    """The database cannot be brought to the present schema; it is left as it was."""
 
 
 def migrate(path: str) -> list[str]:
@@ -38,7 +36,7 @@ def migrate(path: str) -> list[str]:
     Raises MigrationError having changed nothing, OSError where a missing file cannot be created.
     A new file is for its owner alone to read.
     """
-    files = _migration_files()
+    files = load_migrations("sqlite")
     if not Path(path).exists():
         Path(path).touch(mode=0o600)
     try:
@@ -69,7 +67,7 @@ def _refuse_damaged(connection: Connection) -> None:
 
 
 def _refuse_read_only(connection: Connection) -> None:
-    """A write of nothing: so it is the start that fails, and not the first send."""
+    """Writes without changing a row, so that the start fails and not the first send."""
     connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
 
 
@@ -90,20 +88,13 @@ def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
     return names
 
 
-def _migration_files() -> dict[str, str]:
-    paths = sorted((sql_directory() / "migrations").glob("*.sql"))
-    if [path.name[:5] for path in paths] != [f"{number:04}_" for number in range(1, len(paths) + 1)]:
-        raise SqlFilesError("the migrations are not numbered 0001, 0002, … without a gap")
-    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
-
-
 def _digest(script: str) -> str:
     return hashlib.sha256(script.encode()).hexdigest()
 
 
 def pending(connection: Connection, files: dict[str, str] | None = None) -> list[str]:
     """The names of the migrations that the database lacks. Raises MigrationError where it has others."""
-    files = files or _migration_files()
+    files = files or load_migrations("sqlite")
     recorded = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'msgsvc_migrations'")
     applied: dict[str, str] = dict(connection.execute("SELECT name, digest FROM msgsvc_migrations") if recorded else ())
     for name, digest in applied.items():
@@ -164,7 +155,7 @@ def _specified_columns(first_migration: str) -> dict[str, tuple[str, str | None,
 def missing_objects(connection: Connection) -> list[str]:
     """The tables, indexes, triggers and views of the service that the database lacks or has otherwise."""
     query = "SELECT name, sql FROM sqlite_master WHERE name LIKE 'msgsvc~_%' ESCAPE '~'"
-    with _scratch(_migration_files().values()) as scratch:
+    with _scratch(load_migrations("sqlite").values()) as scratch:
         specified: dict[str, str] = dict(scratch.execute(query))
     present: dict[str, str] = dict(connection.execute(query))
     return [name for name, sql in specified.items() if present.get(name) != sql]
