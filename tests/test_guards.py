@@ -12,21 +12,21 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from msgsvc.migrations import migrate
-from msgsvc.queries import load, sql_directory
 
 import msgsvc
 from msgsvc import Settings
 from msgsvc import routes as routes_module
-from msgsvc.cli.parser import build_parser
-from msgsvc.routes import Route, Who, routes
+from msgsvc.authorization import Access
+from msgsvc.routes import Lane, Route, routes
+from msgsvc.storage.sql_files import load_statements, sql_directory
+from msgsvc.storage.sqlite.migrations import migrate
 from msgsvc.testing import Client
 
 PACKAGE = Path(msgsvc.__file__).parent
 README = PACKAGE.parent / "README.md"
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-STATEMENTS = load(sql_directory() / "queries")
-SQL_FILES = sorted(sql_directory().rglob("*.sql"))
+STATEMENTS = load_statements("sqlite")
+SQL_FILES = sorted(sql_directory("sqlite").rglob("*.sql"))
 ROUTES = routes("/api/messages", standalone=True)
 
 # Routes
@@ -54,7 +54,7 @@ def test_every_route_written_down_is_in_the_table() -> None:
 
 
 def test_only_these_calls_are_open_to_anyone() -> None:
-    calls = {route_id(route) for route in ROUTES if route.who is Who.ANYONE}
+    calls = {route_id(route) for route in ROUTES if route.access is Access.ANYONE}
     assert calls - {"GET /api/openapi.json"} == {"GET /healthz", "POST /api/auth/login"}
 
 
@@ -65,32 +65,38 @@ def test_an_embedding_host_keeps_the_account_paths() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=route_id)
 def test_every_route_says_who_may_call_it_and_its_handler_is_documented(route: Route) -> None:
-    assert isinstance(route.who, Who)
+    assert isinstance(route.access, Access)
+    assert isinstance(route.lane, Lane)
     assert (route.handler.__doc__ or "").startswith(f"{route_id(route)}: ")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.who is not Who.ANYONE], ids=route_id)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.access is not Access.ANYONE], ids=route_id)
 def test_no_other_call_is_answered_without_a_session_or_to_another_role(client: Client, route: Route) -> None:
     path = re.sub(r"<[^>]+>", "1", route.path)
     assert client.open(path, method=route.method).status_code == 401
-    if route.who is Who.ADMIN:
+    if route.access is Access.ADMIN:
         for role in ("therapist", "clinician", "user"):
             assert client.as_user(role, role).open(path, method=route.method).status_code == 403
 
 
 # Imports
 
-STOREYS = [
-    {"msgsvc.__main__", "msgsvc.pytest_plugin"},
-    {"the command line"},
-    {"msgsvc.server", "msgsvc.testing", "msgsvc"},
-    {"msgsvc.app"},
-    {"msgsvc.middleware", "msgsvc.routes"},
-    {"the handlers"},
-    {"every other module"},
-    {"msgsvc.queries"},
+LAYERS = [
+    ["msgsvc.__main__", "msgsvc.pytest_plugin"],
+    ["msgsvc.cli", "msgsvc.demo"],
+    ["msgsvc.serving", "msgsvc.server", "msgsvc.testing", "msgsvc"],
+    ["msgsvc.app"],
+    ["msgsvc.middleware", "msgsvc.cors"],
+    ["msgsvc.routes", "msgsvc.openapi"],
+    ["msgsvc.handlers"],
+    ["msgsvc.accounts", "msgsvc.request", "msgsvc.authorization", "msgsvc.sessions", "msgsvc.audit", "msgsvc.shapes"],
+    ["msgsvc.storage.engines"],
+    ["msgsvc.storage.sqlite"],
+    ["msgsvc.storage"],
+    ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields"],
+    ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs"],
 ]
-"""From the top of the house to its foundation: a module imports only from its own storey or from those below."""
+"""From top to bottom: a module or package imports only from its own layer or from those below."""
 
 
 def module_name(path: Path) -> str:
@@ -120,17 +126,19 @@ MODULES: dict[str, ast.AST] = {module_name(path): tree for path, tree in TREES.i
 IMPORTS = {name: set(imported_names(tree)) for name, tree in MODULES.items()}
 
 
-def storey(module: str) -> int:
-    for package, name in (("msgsvc.handlers", "the handlers"), ("msgsvc.cli", "the command line")):
-        if module.startswith(package):
-            return STOREYS.index({name})
-    named = [number for number, modules in enumerate(STOREYS) if module in modules]
-    return named[0] if named else STOREYS.index({"every other module"})
+def layer(module: str) -> int:
+    """The layer that names the module, or else the package it is in."""
+    while True:
+        for number, modules in enumerate(LAYERS):
+            if module in modules:
+                return number
+        module = module.rpartition(".")[0]
+        assert module != "msgsvc", "name the module in LAYERS"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_one_way(module: str) -> None:
-    upward = {name for name in IMPORTS[module] & MODULES.keys() if storey(name) < storey(module)}
+    upward = {name for name in IMPORTS[module] & MODULES.keys() if layer(name) < layer(module)}
     assert upward == set()
 
 
@@ -144,8 +152,20 @@ def test_handlers_import_neither_each_other_nor_sqlite3(module: str) -> None:
     assert {name for name in IMPORTS[module] if name.startswith(("msgsvc.handlers", "sqlite3"))} == set()
 
 
-def test_only_the_database_module_imports_sqlite3() -> None:
-    assert {module for module, names in IMPORTS.items() if "sqlite3" in names} == {"msgsvc.database"}
+def test_only_the_sqlite_engine_imports_sqlite3() -> None:
+    importing = {module for module, names in IMPORTS.items() if "sqlite3" in names}
+    assert importing
+    assert {module for module in importing if not module.startswith("msgsvc.storage.sqlite.")} == set()
+
+
+def test_only_the_engines_module_imports_an_engine() -> None:
+    importing = {
+        module
+        for module, names in IMPORTS.items()
+        if any(name.startswith("msgsvc.storage.sqlite") for name in names)
+        and not module.startswith("msgsvc.storage.sqlite")
+    }
+    assert importing == {"msgsvc.storage.engines"}
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:
@@ -315,7 +335,7 @@ HOT_CALLS = [
     ("select_messages_up_to", {"caller": "u1", "partner": "u2", "up_to": 2**62, "limit": 20}),
     ("select_messages_after", {"caller": "u1", "partner": "u2", "after": 90, "limit": 20}),
     ("select_sending_facts", {"sender": "u1", "recipient": "u2"}),
-    ("select_message_standing", {"caller": "u2", "id": "newest"}),
+    ("select_message_access", {"caller": "u2", "id": "newest"}),
 ]
 
 
