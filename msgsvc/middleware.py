@@ -38,6 +38,9 @@ LOG_REQUEST = "msgsvc.log_request"
 """environ key of an optional callable that logs a request, for a server that writes its log lines itself."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
+_LOGGED_METHOD_LIMIT = 32
+"""Characters of a method that are logged: other servers may accept longer ones than msgsvc serve does."""
+
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -143,7 +146,9 @@ class Call:
         caller = request.known_caller
         write_line = self._environ.get(LOG_REQUEST, log_request)
         username = caller.username if caller else None
-        write_line(RequestLine(self._id, method, self._path, response.status, milliseconds, username))
+        write_line(
+            RequestLine(self._id, method[:_LOGGED_METHOD_LIMIT], self._path, response.status, milliseconds, username)
+        )
         return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
 
     def _await_commits(self) -> Response:

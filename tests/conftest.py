@@ -15,7 +15,7 @@ from support import PEOPLE
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
-from msgsvc.logs import JsonFormatter
+from msgsvc.serving.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
 
 

@@ -118,7 +118,7 @@ def running(command: Sequence[str], log: Path, **process_options: Any) -> Iterat
 def serving(database: str, *command: str, prepare: str = "", **settings: str) -> Iterator[Service]:
     """A service on the database. command comes before the interpreter's own; prepare is Python to run first."""
     variables = {f"MSGSVC_{name.upper()}": value for name, value in {"send_rate": "0", **settings}.items()}
-    program = f"import sys, msgsvc.server, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
+    program = f"import sys, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
     arguments = ["-c", program] if prepare else ["-m", "msgsvc"]
     whole_command = [*command, sys.executable, *arguments, "serve", "--port", "0", "--database", database]
     with running(whole_command, Path(f"{database}.log"), env=environment(**variables)) as service:

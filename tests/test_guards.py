@@ -17,6 +17,7 @@ import msgsvc
 from msgsvc import Settings
 from msgsvc import routes as routes_module
 from msgsvc.authorization import Access
+from msgsvc.cli.parser import build_parser
 from msgsvc.routes import Lane, Route, routes
 from msgsvc.storage.sql_files import load_statements, sql_directory
 from msgsvc.storage.sqlite.migrations import migrate
@@ -83,8 +84,8 @@ def test_no_other_call_is_answered_without_a_session_or_to_another_role(client: 
 
 LAYERS = [
     ["msgsvc.__main__", "msgsvc.pytest_plugin"],
-    ["msgsvc.cli", "msgsvc.demo"],
-    ["msgsvc.serving", "msgsvc.server", "msgsvc.testing", "msgsvc"],
+    ["msgsvc.cli"],
+    ["msgsvc.serving", "msgsvc.testing", "msgsvc"],
     ["msgsvc.app"],
     ["msgsvc.middleware", "msgsvc.cors"],
     ["msgsvc.routes", "msgsvc.openapi"],
@@ -166,6 +167,11 @@ def test_only_the_engines_module_imports_an_engine() -> None:
         and not module.startswith("msgsvc.storage.sqlite")
     }
     assert importing == {"msgsvc.storage.engines"}
+
+
+def test_only_the_waitress_adapter_imports_waitress() -> None:
+    using = {module for module, names in IMPORTS.items() if any(name.startswith("waitress") for name in names)}
+    assert {module.rpartition(".")[0] for module in using} == {"msgsvc.serving.waitress_adapter"}
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:

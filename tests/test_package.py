@@ -94,8 +94,8 @@ def test_an_editable_install_serves_from_an_empty_directory(tmp_path: Path) -> N
     for directory in (source, environment, empty):
         directory.mkdir()
     programs = new_environment(environment, "--editable", ".", source=copy_checkout(source))
-    script = "from msgsvc import queries; print(queries.sql_directory())"
-    assert run(str(programs / "python"), "-I", "-c", script, cwd=empty).strip() == str(source / "sql")
+    script = "from msgsvc.storage import sql_files; print(sql_files.sql_directory('sqlite'))"
+    assert run(str(programs / "python"), "-I", "-c", script, cwd=empty).strip() == str(source / "sql" / "sqlite")
     serve_a_message(empty, (str(programs / "msgsvc"),), PYTHONPATH="")
 
 
@@ -111,10 +111,10 @@ def test_a_plain_checkout_finds_the_sql_files(tmp_path: Path) -> None:
     ("command", "missing"),
     [
         ("serve", "sql"),
-        ("serve", "sql/migrations"),
-        ("serve", "sql/queries"),
-        ("demo", "sql/queries"),
-        ("migrate", "sql/migrations"),
+        ("serve", "sql/sqlite/migrations"),
+        ("serve", "sql/sqlite/queries"),
+        ("demo", "sql/sqlite/queries"),
+        ("migrate", "sql/sqlite/migrations"),
     ],
 )
 def test_without_its_sql_files_nothing_starts_and_one_line_says_so(tmp_path: Path, command: str, missing: str) -> None:

@@ -5,12 +5,12 @@ import signal
 import sys
 from types import FrameType
 
-from msgsvc import logs
 from msgsvc.cli.demo import NotEmptyError
 from msgsvc.cli.maintenance import FaultsFoundError
 from msgsvc.cli.options import UsageError
 from msgsvc.cli.parser import build_parser
 from msgsvc.errors import ApiError
+from msgsvc.serving import logs
 from msgsvc.settings import SettingsError
 from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError
 from msgsvc.storage.sql_files import SqlFilesError

@@ -4,17 +4,17 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from msgsvc import logs
 from msgsvc.cli.demo import prepare
 from msgsvc.cli.options import opened, settings
-from msgsvc.server import Server
+from msgsvc.serving import logs
+from msgsvc.serving.server import Server
 
 
 def serve(options: argparse.Namespace) -> None:
     """Serves until a signal ends it."""
     logs.configure(settings(options).log_format)
     with opened(options) as app:
-        Server.for_app(app).serve()
+        Server(app).run()
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -23,7 +23,7 @@ def demo(options: argparse.Namespace) -> None:
         options.database = options.database or str(Path(directory, "messages.db"))
         options.host = "127.0.0.1"
         with opened(options) as app:
-            server = Server.for_app(app)
-            print(prepare(app, f"http://127.0.0.1:{server.effective_port}"), flush=True)
+            server = Server(app)
+            print(prepare(app, server.url), flush=True)
             logs.configure(app.services.settings.log_format)
-            server.serve()
+            server.run()

@@ -80,22 +80,21 @@ def test_send_can_reply_and_recipients_agree_in_every_combination(client: Client
     """Roles, an earlier message, a block, a suspension: all combinations of all of them."""
     services = client.app.services
     allowed = 0
+
+    def run(name: str, **parameters: object) -> None:
+        services.database.write(lambda transaction: transaction.run(name, **parameters))
+
     for number, (sender_role, recipient_role, wrote, blocked, suspended) in enumerate(
         product(ROLES, ROLES, (False, True), (False, True), (False, True))
     ):
         names = f"from{number:03}", f"to{number:03}"
         sender, _ = client.as_user(names[0], sender_role), client.as_user(names[1], recipient_role)
         if wrote:
-            with services.database.transaction() as transaction:
-                transaction.run(
-                    "insert_message", sender=names[1], recipient=names[0], subject=None, content="x", now="2026-01-01"
-                )
+            run("insert_message", sender=names[1], recipient=names[0], subject=None, content="x", now="2026-01-01")
         if blocked:
-            with services.database.transaction() as transaction:
-                transaction.run("insert_block", caller=names[1], username=names[0], now="2026-01-01")
+            run("insert_block", caller=names[1], username=names[0], now="2026-01-01")
         if suspended:
-            with services.database.transaction() as transaction:
-                transaction.run("insert_suspension", username=names[1], at="2026-01-01")
+            run("insert_suspension", username=names[1], at="2026-01-01")
         can_reply = sender.get(f"/api/messages/conversation/{names[1]}").json["can_reply"]
         listed = sender.get(f"/api/messages/recipients?q={names[1]}").json["recipients"]
         sent = sender.post("/api/messages/send", json={"recipient": names[1], "content": "x"})

@@ -14,12 +14,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from msgsvc.migrations import PAGE_BYTES
 from processes import Ran, environment, msgsvc
 from served import call, serving, sign_in
 from support import API, delete, mark_read, send
 
 from msgsvc import Settings, create_app
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES
 from msgsvc.testing import Client
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import hosts
 import pytest
 from hosts import ROLES, Site, mounted, rows
-from msgsvc.maintenance import check
 from werkzeug.exceptions import Unauthorized
 from werkzeug.test import Client, TestResponse
 
 import msgsvc
 from msgsvc import Settings, create_app, remote_user
+from msgsvc.storage.sqlite.check import check
 
 SEND = "/api/messages/send"
 
@@ -576,13 +576,12 @@ def test_a_fork_while_another_thread_is_writing_leaves_the_child_free_to_write(h
         host_path,
         """
         writing, forked_now = threading.Event(), threading.Event()
-        def slow():
-            with app.services.database.transaction() as transaction:
-                transaction.execute("INSERT INTO messages (sender_username, recipient_username, content)"
-                                    " VALUES ('thea', 'uma', 'slow')")
-                writing.set()
-                forked_now.wait(1)
-        thread = threading.Thread(target=slow)
+        def slow(transaction):
+            transaction.execute("INSERT INTO messages (sender_username, recipient_username, content)"
+                                " VALUES ('thea', 'uma', 'slow')")
+            writing.set()
+            forked_now.wait(1)
+        thread = threading.Thread(target=app.services.database.write, args=[slow])
         thread.start()
         writing.wait()
         child = forked(lambda: send("uma", "thea", "child"))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import hosts
 import pytest
-from msgsvc.maintenance import check
 from processes import environment
+
+from msgsvc.storage.sqlite.check import check
 
 SITE = """
 import os

@@ -8,7 +8,8 @@ import pytest
 import werkzeug.test
 from support import API, refusal
 
-from msgsvc.logs import JsonFormatter, RequestLine, TextFormatter, log_request, write_request
+from msgsvc.logs import RequestLine, log_request
+from msgsvc.serving.logs import JsonFormatter, TextFormatter, write_request
 from msgsvc.testing import Client
 
 
@@ -33,6 +34,13 @@ def test_a_request_line_says_who_asked_for_what_and_how_it_ended(
         "status": 200,
         "username": "uma",
     }
+
+
+def test_at_most_32_characters_of_a_method_are_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "msgsvc"):
+        assert refusal(client.open("/healthz", method="M" * 15_900))[0] == 405
+    (line,) = logged(caplog)
+    assert line["method"] == "M" * 32
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from deployment import ADMIN, CONFIG, DEPLOY, deployed
 from processes import CHECKOUT
 from served import Service
 
-from msgsvc import server
+from msgsvc.serving import server
 
 
 def login(service: Service) -> str:

@@ -21,10 +21,10 @@ import pytest
 from served import Service, call, received, serving, sign_in
 from support import API
 
-from msgsvc import server
+from msgsvc.serving import connection_limits, http_rules
 
 DEADLINE = 2.0
-"""What the process under test takes for msgsvc.server.REQUEST_SECONDS."""
+"""What the process under test takes for msgsvc.serving.connection_limits.REQUEST_SECONDS."""
 
 ADDRESS = "127.0.0.1"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
@@ -41,10 +41,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One process for all tests that leave it as they found it, with a short deadline."""
     database = str(tmp_path_factory.mktemp("server") / "messages.db")
     tokens = sign_in(database, thea="therapist", uma="user")
-    with serving(database, prepare=f"msgsvc.server.REQUEST_SECONDS = {DEADLINE}") as service:
+    with serving(database, prepare=f"msgsvc.serving.connection_limits.REQUEST_SECONDS = {DEADLINE}") as service:
         yield Served(service, tokens)
         assert service.stop() == 0
         assert all(line["message"] for line in service.log_lines())
+        assert max(len(line) for line in service.log.read_text().splitlines()) < 400
 
 
 @pytest.fixture
@@ -136,6 +137,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /healthz  HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1 x\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/11\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * http_rules.METHOD_LIMIT + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+    (b"M" * (http_rules.METHOD_LIMIT + 1) + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * 15_900 + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTCPCP/1.0\r\nHost: a\r\n\r\n", BAD),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (404, "not_found")),
     (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
@@ -148,9 +152,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /%FF HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     (HEALTH + b"Host\xc3\xa9: a\r\n\r\n", BAD),
     # ---- too much of it
-    (HEALTH + b"X: " + b"x" * server.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
+    (HEALTH + b"X: " + b"x" * http_rules.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
     (HEALTH + b"X: y\r\n" * 4000 + b"\r\n", (431, "headers_too_large")),
-    (b"GET /" + b"x" * server.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
+    (b"GET /" + b"x" * http_rules.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
     (b"x" * 100_000, (431, "headers_too_large")),
 ]
 # fmt: on
@@ -270,7 +274,7 @@ def connected(stack: ExitStack, service: Service, count: int, sent: bytes) -> li
 
 
 def test_the_deadline_of_a_whole_request_is_the_documented_one() -> None:
-    assert server.REQUEST_SECONDS == 15.0
+    assert connection_limits.REQUEST_SECONDS == 15.0
 
 
 @pytest.mark.fault
@@ -320,21 +324,19 @@ def test_a_thousand_idle_connections_leave_the_service_to_the_others(served: Ser
 SHOW_WHO_ANSWERS = """
 import threading
 from msgsvc.middleware import Call
-enter, act, answer = Call.enter, Call.act, Call.answer
-entered = most = 0
-def count_and_enter(self):
-    global entered, most
-    entered += 1
-    most = max(most, entered)
-    enter(self)
-def act_and_count(self):
-    global entered
-    entered -= 1
-    act(self)
-def show(self):
-    status, headers, body = answer(self)
+handle, respond = Call.handle, Call.respond
+handled = most = 0
+def count_and_handle(self):
+    global handled, most
+    handled += 1
+    most = max(most, handled)
+    handle(self)
+def respond_and_show(self):
+    global handled
+    handled -= 1
+    status, headers, body = respond(self)
     return status, [*headers, ("X-Thread", threading.current_thread().name), ("X-Most", str(most))], body
-Call.enter, Call.act, Call.answer = count_and_enter, act_and_count, show
+Call.handle, Call.respond = count_and_handle, respond_and_show
 """
 
 
@@ -345,7 +347,8 @@ def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_la
     database_path: str, seconds: int, together: int, thread: str
 ) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    limits = f"msgsvc.server.ANSWERING_SECONDS, msgsvc.server.TOGETHER = {seconds}, {together}"
+    reads = "msgsvc.serving.inline_reads"
+    limits = f"{reads}.BUDGET_SECONDS, {reads}.BATCH_LIMIT = {seconds}, {together}"
     with serving(database_path, prepare=f"{SHOW_WHO_ANSWERS}\n{limits}") as service:
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: service.call("GET", f"{API}/inbox", Authorization=token), range(200)))
@@ -355,21 +358,20 @@ def test_the_thread_of_the_net_answers_reading_calls_many_together_and_leaves_la
     assert max(int(answer.headers["X-Most"]) for answer in answers) <= together
 
 
-def logged_out_once_entered(database_path: str) -> str:
-    """Another connection ends all sessions, where it may, when the server has found out who calls."""
+def logged_out_before_handling(database_path: str) -> str:
+    """Another connection ends all sessions, where the write lock is free, between parsing and handling a call."""
     return f"""
 import sqlite3, time
 from contextlib import closing, suppress
 from msgsvc.middleware import Call
-enter = Call.enter
-def enter_and_log_out(self):
-    Call.enter = enter
-    enter(self)
+handle = Call.handle
+def log_out_and_handle(self):
+    Call.handle = handle
     with closing(sqlite3.connect({database_path!r}, timeout=0)) as connection, suppress(sqlite3.OperationalError):
         with connection:
             connection.execute("DELETE FROM msgsvc_sessions")
-    time.sleep(2 * msgsvc.server.ANSWERING_SECONDS)
-Call.enter = enter_and_log_out
+    handle(self)
+Call.handle = log_out_and_handle
 """
 
 
@@ -378,17 +380,17 @@ def sessions(database_path: str) -> int:
         return int(connection.execute("SELECT count(*) FROM msgsvc_sessions").fetchone()[0])
 
 
-def test_of_a_call_left_to_a_worker_it_is_found_out_anew_who_calls(database_path: str) -> None:
+def test_call_is_authorized_when_it_is_handled(database_path: str) -> None:
     token = sign_in(database_path, uma="user")["uma"]
-    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+    with serving(database_path, prepare=logged_out_before_handling(database_path)) as service:
         assert service.call("GET", f"{API}/inbox", Authorization=token).status == 401
     assert sessions(database_path) == 0
 
 
-def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path: str) -> None:
+def test_no_session_ends_between_authorizing_and_writing_in_a_batch(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=logged_out_once_entered(database_path)) as service:
+    with serving(database_path, prepare=logged_out_before_handling(database_path)) as service:
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
     assert sessions(database_path) == 2
 
@@ -396,15 +398,15 @@ def test_no_session_ends_between_finding_out_who_calls_and_writing(database_path
 def test_nothing_ends_the_thread_that_writes(database_path: str) -> None:
     token = sign_in(database_path, uma="user", thea="therapist")["uma"]
     fails_once = """
-from msgsvc.database import Database
-together = Database.together
+from msgsvc.storage.sqlite.storage import SqliteStorage
+batch = SqliteStorage.batch
 def fail(self):
-    Database.together = together
+    SqliteStorage.batch = batch
     raise MemoryError("sentinel")
-Database.together = fail
+SqliteStorage.batch = fail
 """
     message = {"recipient": "thea", "content": "x"}
-    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.server.YIELDING_SECONDS = 60") as service:
+    with serving(database_path, prepare=f"{fails_once}\nmsgsvc.serving.write_batcher.YIELD_SECONDS = 60") as service:
         with pytest.raises(http.client.RemoteDisconnected):
             service.call("POST", f"{API}/send", message, Authorization=token)
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
@@ -439,7 +441,11 @@ def test_wherever_the_calls_are_mounted_logins_at_once_stay_bounded(database_pat
 
 @pytest.mark.fault
 def test_idle_connections_are_cut_soon_only_where_nearly_all_are_taken(database_path: str) -> None:
-    crowded = "msgsvc.server.CONNECTION_LIMIT = 40; msgsvc.server.CROWDED_IDLE_SECONDS = 1"
+    crowded = """
+from msgsvc.serving import connection_limits
+connection_limits.CONNECTION_LIMIT = 40
+connection_limits.CROWDED_IDLE_SECONDS = 1
+"""
     with serving(database_path, prepare=crowded) as service, ExitStack() as stack:
         service.call("GET", "/healthz")
         descriptors, _ = resources(service)
@@ -483,7 +489,7 @@ def test_blanks_in_a_header_cost_no_more_than_their_number() -> None:
         head = b"GET / HTTP/1.1\r\nHost: a" + b" " * blanks + b"b\r\n\r\n"
         started = time.perf_counter()
         for _ in range(20):
-            server._DECISIVE.findall(head)
+            http_rules.find_framing_fault(head)
         return time.perf_counter() - started
 
     assert min(seconds(16_000) for _ in range(5)) < 24 * min(seconds(2_000) for _ in range(5))

@@ -12,12 +12,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from msgsvc.database import Commit, Connection, Database, StorageError
-from msgsvc.queries import SqlFilesError, load
 from processes import CHECKOUT
 from support import open_files
 
 from msgsvc import Settings, create_app
+from msgsvc.storage.base import Commit, StorageError
+from msgsvc.storage.sql_files import SqlFilesError, load
+from msgsvc.storage.sqlite.connection import Connection
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 SCHEMA = """
     PRAGMA journal_mode = WAL;
@@ -33,21 +35,20 @@ STATEMENTS = {
 
 
 @pytest.fixture
-def database(database_path: str) -> Iterator[Database]:
+def database(database_path: str) -> Iterator[SqliteStorage]:
     """A table of notes; the author of a note is looked for no earlier than at the commit."""
     with closing(sqlite3.connect(database_path)) as connection:
         connection.executescript(SCHEMA)
-    database = Database(database_path, STATEMENTS)
+    database = SqliteStorage(database_path, STATEMENTS)
     yield database
     database.close()
 
 
-def write(database: Database, text: str) -> None:
-    with database.transaction() as transaction:
-        transaction.run("insert_note", text=text)
+def write(database: SqliteStorage, text: str) -> None:
+    database.write(inserting(text))
 
 
-def notes(database: Database) -> set[str]:
+def notes(database: SqliteStorage) -> set[str]:
     """What is committed, as another program sees it."""
     with closing(sqlite3.connect(database.path)) as connection:
         return {text for (text,) in connection.execute("SELECT text FROM notes")}
@@ -62,7 +63,7 @@ def in_threads(*works: Callable[[], object]) -> list[BaseException | None]:
 class Queue:
     """Writers that queue behind one that holds the turn until all of them are about to write."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteStorage) -> None:
         self.database = database
         self.statements: list[str] = []
 
@@ -71,17 +72,18 @@ class Queue:
         held = threading.Event()
 
         def first() -> None:
-            with self.database.transaction() as transaction:
+            def hold_and_work(transaction: Connection) -> None:
                 transaction.raw.set_trace_callback(self.statements.append)
                 held.set()
                 assert all(event.wait(10) for event in announced[1:])
                 works[0](transaction)
 
+            self.database.write(hold_and_work)
+
         def later(number: int) -> None:
             assert held.wait(10)
             announced[number].set()
-            with self.database.transaction() as transaction:
-                works[number](transaction)
+            self.database.write(works[number])
 
         return in_threads(first, *(lambda number=number: later(number) for number in range(1, len(works))))
 
@@ -105,14 +107,14 @@ def inserting(text: str, then: Exception | None = None) -> Callable[[Connection]
 # Writers
 
 
-def test_what_many_threads_write_is_all_stored(database: Database) -> None:
+def test_what_many_threads_write_is_all_stored(database: SqliteStorage) -> None:
     texts = [[f"{thread}-{number}" for number in range(25)] for thread in range(8)]
     raised = in_threads(*(lambda mine=mine: [write(database, text) for text in mine] for mine in texts))
     assert raised == [None] * 8
     assert notes(database) == {text for mine in texts for text in mine}
 
 
-def test_no_writer_returns_before_the_commit_that_holds_its_work(database: Database) -> None:
+def test_no_writer_returns_before_the_commit_that_holds_its_work(database: SqliteStorage) -> None:
     def write_and_look(thread: int) -> None:
         with closing(sqlite3.connect(database.path)) as other_program:
             for number in range(25):
@@ -124,7 +126,7 @@ def test_no_writer_returns_before_the_commit_that_holds_its_work(database: Datab
     assert in_threads(*(lambda thread=thread: write_and_look(thread) for thread in range(6))) == [None] * 6
 
 
-def test_writers_who_queue_share_a_commit(database: Database) -> None:
+def test_writers_who_queue_share_a_commit(database: SqliteStorage) -> None:
     for attempt in range(50):
         queue = Queue(database)
         assert queue.run(*(inserting(f"{attempt}-{number}") for number in range(6))) == [None] * 6
@@ -133,7 +135,7 @@ def test_writers_who_queue_share_a_commit(database: Database) -> None:
     pytest.fail("six writers never shared a commit")
 
 
-def test_an_error_in_one_writer_takes_back_its_own_work_and_nobody_elses(database: Database) -> None:
+def test_an_error_in_one_writer_takes_back_its_own_work_and_nobody_elses(database: SqliteStorage) -> None:
     shared = 0
     for attempt in range(10):
         queue = Queue(database)
@@ -146,21 +148,21 @@ def test_an_error_in_one_writer_takes_back_its_own_work_and_nobody_elses(databas
     assert shared
 
 
-def test_the_error_of_the_writer_who_holds_the_turn_takes_back_its_own_work_alone(database: Database) -> None:
+def test_the_error_of_the_writer_who_holds_the_turn_takes_back_its_own_work_alone(database: SqliteStorage) -> None:
     queue = Queue(database)
     refusal = RefusedError()
     assert queue.run(inserting("first", refusal), inserting("second"), inserting("third")) == [refusal, None, None]
     assert notes(database) == {"second", "third"}
 
 
-def test_a_failing_statement_is_a_storage_error_for_its_writer_alone(database: Database) -> None:
+def test_a_failing_statement_is_a_storage_error_for_its_writer_alone(database: SqliteStorage) -> None:
     write(database, "taken")
     raised = Queue(database).run(inserting("one"), inserting("taken"), inserting("two"))
     assert [type(error) for error in raised] == [type(None), StorageError, type(None)]
     assert notes(database) == {"taken", "one", "two"}
 
 
-def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(database: Database) -> None:
+def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(database: SqliteStorage) -> None:
     """A note without its author passes every statement and breaks the commit."""
     for attempt in range(10):
         queue = Queue(database)
@@ -181,26 +183,24 @@ def test_a_failed_commit_fails_everybody_whose_work_it_held_and_nobody_after(dat
     pytest.fail("the commit that failed never held the work of others")
 
 
-def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(database: Database) -> None:
+def test_what_is_written_together_is_stored_by_the_one_commit_at_the_end(database: SqliteStorage) -> None:
     commits: list[Commit] = []
-    with database.together():
+    with database.batch():
         for text in ("first", "second", "third"):
-            with database.transaction_in(commits) as transaction:
-                transaction.run("insert_note", text=text)
+            database.write(inserting(text), commits)
         assert notes(database) == set()
     assert notes(database) == {"first", "second", "third"}
     assert len(set(commits)) == 1
     commits[0].wait()
 
 
-def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(database: Database) -> None:
+def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(database: SqliteStorage) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with database.together():
+        with database.batch():
             begun, commits = threading.Event(), list[Commit]()
 
             def write_meanwhile() -> None:
-                with database.transaction_in(commits) as transaction:
-                    transaction.run("insert_note", text="meanwhile")
+                database.write(inserting("meanwhile"), commits)
                 begun.set()
                 commits[0].wait()
 
@@ -212,7 +212,7 @@ def test_whoever_writes_meanwhile_is_stored_with_those_who_write_together(databa
     assert notes(database) == {"meanwhile"}
 
 
-def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends_it(database: Database) -> None:
+def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends_it(database: SqliteStorage) -> None:
     number = count()
     enough = threading.Event()
 
@@ -225,8 +225,8 @@ def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends
         try:
             for _ in range(300):
                 commits: list[Commit] = []
-                with database.together(), database.transaction_in(commits) as transaction:
-                    transaction.run("insert_note", text=f"together {next(number)}")
+                with database.batch():
+                    database.write(inserting(f"together {next(number)}"), commits)
                 assert all(commit.ended.is_set() for commit in commits)
         finally:
             enough.set()
@@ -234,12 +234,11 @@ def test_those_who_write_together_leave_when_their_commit_has_ended_whoever_ends
             writer.result(10)
 
 
-def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: Database) -> None:
+def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: SqliteStorage) -> None:
     commits: list[Commit] = []
-    with database.together():
+    with database.batch():
         for name, text in (("insert_note", "sound"), ("insert_orphan", "orphan")):
-            with database.transaction_in(commits) as transaction:
-                transaction.run(name, text=text)
+            database.write(lambda transaction, name=name, text=text: transaction.run(name, text=text), commits)
     for commit in commits:
         with pytest.raises(StorageError):
             commit.wait()
@@ -248,41 +247,42 @@ def test_a_commit_that_fails_is_the_failure_of_all_who_wrote_together(database: 
     assert notes(database) == {"after"}
 
 
-def test_of_those_who_write_together_only_the_first_waits_for_a_lock_in_vain(database: Database) -> None:
+def test_of_those_who_write_together_only_the_first_waits_for_a_lock_in_vain(database: SqliteStorage) -> None:
     write(database, "before")
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
-        with database.together():
+        with database.batch():
             for text in "abcdefghijklmnopqrst":
-                with pytest.raises(StorageError), database.transaction_in([]) as transaction:
-                    transaction.run("insert_note", text=text)
+                with pytest.raises(StorageError):
+                    database.write(inserting(text), [])
         assert time.monotonic() - begun < 5
         other_program.execute("ROLLBACK")
     assert notes(database) == {"before"}
 
 
-def test_a_full_disk_is_said_so_stores_nothing_and_passes(database: Database) -> None:
+def test_a_full_disk_is_said_so_stores_nothing_and_passes(database: SqliteStorage) -> None:
     write(database, "before")
 
-    def fill() -> None:
-        with database.transaction() as transaction:
-            ((pages,),) = transaction.execute("PRAGMA page_count")
-            transaction.execute(f"PRAGMA max_page_count = {pages}")
-            transaction.run("insert_note", text="small")
-            transaction.run("insert_note", text="large" * 100_000)
+    def fill(transaction: Connection) -> None:
+        ((pages,),) = transaction.execute("PRAGMA page_count")
+        transaction.execute(f"PRAGMA max_page_count = {pages}")
+        transaction.run("insert_note", text="small")
+        transaction.run("insert_note", text="large" * 100_000)
 
-    with pytest.raises(StorageError) as caught:
-        fill()
-    assert caught.value.code == "storage_full"
-    assert notes(database) == {"before"}
-    with database.transaction() as transaction:
+    def free(transaction: Connection) -> None:
         transaction.execute("PRAGMA max_page_count = 1000000")
         transaction.run("insert_note", text="after")
+
+    with pytest.raises(StorageError) as caught:
+        database.write(fill)
+    assert caught.value.code == "storage_full"
+    assert notes(database) == {"before"}
+    database.write(free)
     assert notes(database) == {"before", "after"}
 
 
-def test_no_writer_waits_five_seconds_for_a_lock_that_another_program_holds(database: Database) -> None:
+def test_no_writer_waits_five_seconds_for_a_lock_that_another_program_holds(database: SqliteStorage) -> None:
     write(database, "before")
     waits = []
 
@@ -303,7 +303,7 @@ def test_no_writer_waits_five_seconds_for_a_lock_that_another_program_holds(data
     assert notes(database) == {"before", "after"}
 
 
-def test_a_writer_gets_a_lock_that_another_program_gives_back(database: Database) -> None:
+def test_a_writer_gets_a_lock_that_another_program_gives_back(database: SqliteStorage) -> None:
     with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         giving_back = threading.Timer(0.1, other_program.execute, ["COMMIT"])
@@ -316,18 +316,21 @@ def test_a_writer_gets_a_lock_that_another_program_gives_back(database: Database
 # Readers
 
 
-def test_readers_neither_wait_for_a_writer_nor_see_its_work_before_the_commit(database: Database) -> None:
+def test_readers_neither_wait_for_a_writer_nor_see_its_work_before_the_commit(database: SqliteStorage) -> None:
     write(database, "before")
-    with database.transaction() as transaction:
+
+    def read_beside(transaction: Connection) -> None:
         transaction.run("insert_note", text="uncommitted")
         with database.read() as snapshot:
             assert snapshot.all("select_notes") == [("before",)]
         assert transaction.one("count_notes") == (2,)
+
+    database.write(read_beside)
     with database.read() as snapshot:
         assert snapshot.one("count_notes") == (2,)
 
 
-def test_every_statement_of_a_reader_sees_the_same_snapshot(database: Database) -> None:
+def test_every_statement_of_a_reader_sees_the_same_snapshot(database: SqliteStorage) -> None:
     write(database, "before")
     with database.read() as snapshot:
         assert snapshot.one("count_notes") == (1,)
@@ -339,7 +342,7 @@ def test_every_statement_of_a_reader_sees_the_same_snapshot(database: Database) 
         assert snapshot.one("count_notes") == (2,)
 
 
-def test_a_reader_is_as_good_as_new_after_an_error_in_its_block(database: Database) -> None:
+def test_a_reader_is_as_good_as_new_after_an_error_in_its_block(database: SqliteStorage) -> None:
     def read_and_refuse() -> None:
         with database.read() as snapshot:
             snapshot.one("count_notes")
@@ -352,12 +355,14 @@ def test_a_reader_is_as_good_as_new_after_an_error_in_its_block(database: Databa
         assert snapshot.one("count_notes") == (1,)
 
 
-def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: Database) -> None:
+def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: SqliteStorage) -> None:
+    def write_pair(transaction: Connection, number: int) -> None:
+        transaction.run("insert_note", text=f"{threading.get_ident()} {number} left")
+        transaction.run("insert_note", text=f"{threading.get_ident()} {number} right")
+
     def write_pairs() -> None:
         for number in range(40):
-            with database.transaction() as transaction:
-                transaction.run("insert_note", text=f"{threading.get_ident()} {number} left")
-                transaction.run("insert_note", text=f"{threading.get_ident()} {number} right")
+            database.write(lambda transaction, number=number: write_pair(transaction, number))
 
     def read_pairs() -> None:
         for _ in range(80):
@@ -373,10 +378,10 @@ def test_readers_and_writers_at_once_never_see_half_of_a_transaction(database: D
 
 
 def test_nothing_is_created_where_there_is_no_database(tmp_path: Path) -> None:
-    database = Database(str(tmp_path / "missing.db"), STATEMENTS)
-    for use in (database.read, database.transaction):
-        with pytest.raises(StorageError) as caught, use():
-            pass
+    database = SqliteStorage(str(tmp_path / "missing.db"), STATEMENTS)
+    for use in (lambda: database.read().__enter__(), lambda: database.write(inserting("text"))):
+        with pytest.raises(StorageError) as caught:
+            use()
         assert caught.value.code == "storage_unavailable"
     with pytest.raises(StorageError):
         database.probe()
@@ -387,13 +392,13 @@ def test_a_path_may_hold_the_characters_that_mean_something_in_a_uri(tmp_path: P
     path = tmp_path / "a %41?mode=ro&x#y.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SCHEMA)
-    database = Database(str(path), STATEMENTS)
+    database = SqliteStorage(str(path), STATEMENTS)
     write(database, "here")
     assert notes(database) == {"here"}
     database.close()
 
 
-def test_the_probe_notices_a_file_overwritten_in_place(database: Database) -> None:
+def test_the_probe_notices_a_file_overwritten_in_place(database: SqliteStorage) -> None:
     write(database, "before")
     database.probe()
     with Path(database.path).open("r+b") as file:
@@ -404,18 +409,18 @@ def test_the_probe_notices_a_file_overwritten_in_place(database: Database) -> No
     assert database.path not in open_files()
 
 
-def test_closing_twice_is_harmless_and_nothing_works_afterwards(database: Database) -> None:
+def test_closing_twice_is_harmless_and_nothing_works_afterwards(database: SqliteStorage) -> None:
     write(database, "before")
     with database.read() as snapshot:
         snapshot.one("count_notes")
     database.close()
     database.close()
-    for use in (database.read, database.transaction):
-        with pytest.raises(StorageError), use():
-            pass
+    for use in (lambda: database.read().__enter__(), lambda: database.write(inserting("text"))):
+        with pytest.raises(StorageError):
+            use()
 
 
-def test_a_closed_database_leaves_no_file_beside_its_own(database: Database) -> None:
+def test_a_closed_database_leaves_no_file_beside_its_own(database: SqliteStorage) -> None:
     write(database, "before")
     database.close()
     assert [file.name for file in Path(database.path).parent.iterdir()] == [Path(database.path).name]
@@ -427,8 +432,7 @@ def test_a_memory_database_is_one_for_all_threads_and_gone_after_close() -> None
     directory = Path(database.path).parent
 
     def add(number: int) -> None:
-        with database.transaction() as transaction:
-            assert transaction.run("insert_user", username=f"user{number}", role="user")
+        assert database.write(lambda transaction: transaction.run("insert_user", username=f"user{number}", role="user"))
         with database.read() as snapshot:
             assert snapshot.first("select_account", username=f"user{number}")
 
@@ -443,8 +447,7 @@ def test_a_memory_database_is_one_for_all_threads_and_gone_after_close() -> None
 
 def test_two_memory_databases_share_nothing() -> None:
     one, two = create_app(Settings(database=":memory:")), create_app(Settings(database=":memory:"))
-    with one.services.database.transaction() as transaction:
-        transaction.run("insert_user", username="uma", role="user")
+    one.services.database.write(lambda transaction: transaction.run("insert_user", username="uma", role="user"))
     with two.services.database.read() as snapshot:
         assert snapshot.first("select_account", username="uma") is None
     one.close()
@@ -454,17 +457,18 @@ def test_two_memory_databases_share_nothing() -> None:
 FORKING = """
 import os, sys, threading
 sys.path.append(sys.argv[2])
-from msgsvc.database import Database
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
-database = Database(sys.argv[1], {
+database = SqliteStorage(sys.argv[1], {
     "insert_note": "INSERT INTO notes (text) VALUES (:text)",
     "count_notes": "SELECT count(*) FROM notes",
 })
 
 def write(*texts):
-    with database.transaction() as transaction:
+    def insert(transaction):
         for text in texts:
             transaction.run("insert_note", text=text)
+    database.write(insert)
 
 def count():
     with database.read() as snapshot:
@@ -539,13 +543,12 @@ print(statuses(child))
         """
 begun = threading.Event()
 
-def long_transaction():
-    with database.transaction() as transaction:
-        begun.set()
-        for number in range(3000):
-            transaction.run("insert_note", text=f"thread {number}")
+def insert_many(transaction):
+    begun.set()
+    for number in range(3000):
+        transaction.run("insert_note", text=f"thread {number}")
 
-thread = threading.Thread(target=long_transaction)
+thread = threading.Thread(target=database.write, args=[insert_many])
 thread.start()
 begun.wait()
 child = in_child(write, "in the child")
@@ -560,7 +563,7 @@ print(statuses(child))
 
 @pytest.mark.parametrize(("script", "printed", "count"), FORKS.values(), ids=FORKS)
 def test_what_was_opened_before_a_fork_works_after_it_on_both_sides(
-    database: Database, script: str, printed: str, count: int
+    database: SqliteStorage, script: str, printed: str, count: int
 ) -> None:
     checkout = str(CHECKOUT)
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, database.path, checkout]
@@ -616,14 +619,14 @@ def test_bad_repeated_and_stray_statements_are_refused_by_name(
 
 @pytest.mark.parametrize("page_bytes", [512, 8192])
 def test_a_long_log_is_brought_into_the_database_and_begun_anew(
-    database: Database, monkeypatch: pytest.MonkeyPatch, page_bytes: int
+    database: SqliteStorage, monkeypatch: pytest.MonkeyPatch, page_bytes: int
 ) -> None:
     with closing(sqlite3.connect(database.path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute(f"PRAGMA page_size = {page_bytes}")
         connection.execute("VACUUM")
         connection.execute("PRAGMA journal_mode = WAL")
-    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_CHECKPOINT_BYTES", 128 * 1024)
     log = Path(f"{database.path}-wal")
     for number in range(40):
         write(database, f"{number} " + "x" * 4000)
@@ -632,12 +635,12 @@ def test_a_long_log_is_brought_into_the_database_and_begun_anew(
 
 
 def test_the_log_stays_bounded_while_somebody_is_always_reading(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite's own checkpoints hardly ever find a moment without a reader to begin the log anew."""
-    monkeypatch.setattr("msgsvc.database.LOG_BYTES", 128 * 1024)
-    monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 256 * 1024)
-    monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", 0.0)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_CHECKPOINT_BYTES", 128 * 1024)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_LIMIT_BYTES", 256 * 1024)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.CHECKPOINT_RETRY_SECONDS", 0.0)
     over = threading.Event()
 
     def keep_reading() -> None:
@@ -657,15 +660,19 @@ def test_the_log_stays_bounded_while_somebody_is_always_reading(
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1000.0, 1), (0.0, 5)])
 def test_a_reader_who_holds_a_long_log_is_waited_for_and_named_once_in_a_while(
-    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seconds: float, waits: int
+    database: SqliteStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    waits: int,
 ) -> None:
-    monkeypatch.setattr("msgsvc.database.HELD_LOG_SECONDS", seconds)
-    monkeypatch.setattr("msgsvc.database.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.CHECKPOINT_RETRY_SECONDS", seconds)
+    monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.BUSY_SECONDS", 0.01)
     log = Path(f"{database.path}-wal")
     with database.read() as reader:
         reader.one("count_notes")
         write(database, "long " + "x" * 100_000)
-        monkeypatch.setattr("msgsvc.database.LONGEST_LOG_BYTES", 64 * 1024)
+        monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_LIMIT_BYTES", 64 * 1024)
         for number in range(5):
             write(database, str(number))
         assert log.stat().st_size > 64 * 1024
@@ -681,14 +688,17 @@ def test_the_log_of_a_file_shared_with_a_host_is_brought_in_at_the_pages_of_sqli
     app = create_app(Settings(database=database_path, send_rate=0), authenticate=lambda _: None)
     with closing(app), closing(sqlite3.connect(database_path)) as connection:
         ((page_bytes,),) = connection.execute("PRAGMA page_size")
+
+        def grow(transaction: Connection) -> None:
+            transaction.execute("CREATE TABLE IF NOT EXISTS ballast (content)")
+            transaction.execute("INSERT INTO ballast VALUES (zeroblob(:bytes))", {"bytes": 100 * page_bytes})
+
         for _ in range(20):
-            with app.services.database.transaction() as transaction:
-                transaction.execute("CREATE TABLE IF NOT EXISTS ballast (content)")
-                transaction.execute("INSERT INTO ballast VALUES (zeroblob(:bytes))", {"bytes": 100 * page_bytes})
+            app.services.database.write(grow)
         assert Path(f"{database_path}-wal").stat().st_size < 1200 * page_bytes
 
 
-def test_a_pause_between_two_writers_of_a_batch_loses_neither(database: Database) -> None:
+def test_a_pause_between_two_writers_of_a_batch_loses_neither(database: SqliteStorage) -> None:
     """A fork or the end may take the turn while one has written and the other is still queued."""
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(write, database, str(number)) for number in range(400)]

@@ -19,7 +19,7 @@ from served import Service, call, serving, sign_in
 from support import API, conversation, delete, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
-from msgsvc import maintenance
+from msgsvc.storage.sqlite.check import check
 from msgsvc.testing import Client
 
 SENDERS = {f"sender{number}": "therapist" for number in range(16)}
@@ -74,7 +74,7 @@ def test_no_acknowledged_message_is_lost_or_doubled_when_the_process_is_killed(d
             service.stop(signal.SIGKILL)
             for work in works:
                 work.result()
-        assert list(maintenance.check(database_path, lambda _: None)) == []
+        assert list(check(database_path, lambda _: None)) == []
         rows = stored(database_path)
         assert len(dict(rows)) == len(rows)
         for sender in senders:
@@ -173,7 +173,7 @@ def statuses(answers: list[TestResponse]) -> list[int]:
 def no_drift(client: Client, database_path: str) -> Iterator[None]:
     """After the test every summary equals a full recount."""
     yield
-    assert list(maintenance.check(database_path, lambda _: None)) == []
+    assert list(check(database_path, lambda _: None)) == []
 
 
 @pytest.mark.usefixtures("no_drift")

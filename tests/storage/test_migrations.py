@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgsvc.migrations import PAGE_BYTES, MigrationError, migrate
-from msgsvc.queries import sql_directory
 from processes import CHECKOUT
 from support import inbox, send
 
 from msgsvc import Settings, create_app
+from msgsvc.storage.base import MigrationError
+from msgsvc.storage.sql_files import sql_directory
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES, migrate
 from msgsvc.testing import Client
 
-EVERY_MIGRATION = [path.stem for path in sorted((sql_directory() / "migrations").glob("*.sql"))]
+EVERY_MIGRATION = [path.stem for path in sorted((sql_directory("sqlite") / "migrations").glob("*.sql"))]
 
 COLUMNS = {
     "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -434,7 +435,7 @@ def test_a_database_of_another_version_is_refused_and_left_as_it_was(
 
 
 def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(database_path: str) -> None:
-    scripts = sorted((sql_directory() / "migrations").glob("*.sql"))
+    scripts = sorted((sql_directory("sqlite") / "migrations").glob("*.sql"))
     table = re.findall(r"CREATE TABLE (\w+)", "".join(script.read_text(encoding="utf-8") for script in scripts))[-1]
     execute(database_path, USERS + messages_table(tuple(ADDABLE)) + f"CREATE TABLE {table} (x);")
     insert_rows(database_path, tuple(ADDABLE))
@@ -456,7 +457,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(database_path:
 CHILD = """
 import sys
 sys.path.append(sys.argv[2])
-from msgsvc.migrations import migrate
+from msgsvc.storage.sqlite.migrations import migrate
 print("ready", flush=True)
 sys.stdin.readline()
 print(",".join(migrate(sys.argv[1])))

@@ -14,13 +14,14 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from pathlib import Path
 
 import pytest
-from msgsvc.migrations import PAGE_BYTES
 from processes import Ran, msgsvc
 from served import serving, sign_in
 from support import API, delete, history, inbox, mark_read, send, unread
 from werkzeug.test import TestResponse
 
-from msgsvc import Settings, create_app, database, maintenance
+from msgsvc import Settings, create_app
+from msgsvc.storage.sqlite.check import check
+from msgsvc.storage.sqlite.migrations import PAGE_BYTES
 from msgsvc.testing import Client, Clock
 
 LONG = "x" * 5000
@@ -36,7 +37,7 @@ def assert_refused(answer: TestResponse, code: str) -> None:
 
 
 def faults(path: str) -> list[str]:
-    return list(maintenance.check(path, lambda _: None))
+    return list(check(path, lambda _: None))
 
 
 # ---- a disk of its own
@@ -169,11 +170,10 @@ def foreign_lock(path: str) -> Iterator[None]:
 @contextmanager
 def pragma(client: Client, fault: str, remedy: str) -> Iterator[None]:
     """A fault of the connection that writes."""
-    with client.app.services.database.transaction() as transaction:
-        transaction.execute(f"PRAGMA {fault}")
+    database = client.app.services.database
+    database.write(lambda transaction: transaction.execute(f"PRAGMA {fault}"))
     yield
-    with client.app.services.database.transaction() as transaction:
-        transaction.execute(f"PRAGMA {remedy}")
+    database.write(lambda transaction: transaction.execute(f"PRAGMA {remedy}"))
 
 
 Fault = Callable[[Client], AbstractContextManager[None]]
@@ -192,7 +192,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 def test_every_fault_has_its_code_stores_nothing_lets_reads_go_on_and_passes(
     database_path: str, monkeypatch: pytest.MonkeyPatch, fault: Fault, code: str
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("msgsvc.storage.sqlite.group_commit.BUSY_SECONDS", 0.05)
     with closing(Client(create_app(Settings(database=database_path, send_rate=0), clock=Clock()))) as client:
         thea, uma = client.as_user("thea", "therapist"), client.as_user("uma")
         # Enough that what comes next needs further pages, whatever is free in those that there are.
@@ -295,7 +295,7 @@ def test_calls_that_arrive_while_another_is_stored_share_a_commit(database_path:
 def test_no_commit_holds_more_calls_than_the_limit(database_path: str) -> None:
     tokens = sign_in(database_path, thea="therapist", uma="user")
     body = {"recipient": "uma", "content": "Hello"}
-    with serving(database_path, prepare="msgsvc.server.TOGETHER = 4") as service:
+    with serving(database_path, prepare="msgsvc.serving.write_batcher.BATCH_LIMIT = 4") as service:
         begin_the_log_anew(database_path)
         with ThreadPoolExecutor(16) as pool:
             with foreign_lock(database_path):

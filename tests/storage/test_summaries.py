@@ -6,7 +6,8 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgsvc.migrations import migrate
+
+from msgsvc.storage.sqlite.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

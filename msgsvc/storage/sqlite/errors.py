@@ -17,7 +17,9 @@ def storage_error(error: sqlite3.Error | StorageError) -> StorageError:
         return error
     if isinstance(error, sqlite3.ProgrammingError):
         raise error
-    return StorageError(_CODES.get(result_code(error), "storage_unavailable"), str(error))
+    failure = StorageError(_CODES.get(result_code(error), "storage_unavailable"), str(error))
+    failure.__cause__ = error
+    return failure
 
 
 def result_code(error: BaseException | None) -> int:

@@ -73,7 +73,7 @@ class GroupCommit:
                 self._failure = failure
                 if not raw.in_transaction:
                     commit.error = failure
-                raise failure from error
+                raise failure from failure.__cause__
             finally:
                 if self._queued == 0 or not raw.in_transaction:
                     self._end_commit(commit, raw)
@@ -140,7 +140,7 @@ class GroupCommit:
             self._failure = storage_error(error)
             self._connection = None
             connection.close()
-            raise self._failure from error
+            raise self._failure from self._failure.__cause__
         self._refused_at = float("-inf")
         self._connection = connection
         self._commit = Commit()
@@ -154,7 +154,6 @@ class GroupCommit:
                 commit.error = None
         except sqlite3.Error as error:
             self._failure = commit.error = storage_error(error)
-            commit.error.__cause__ = error
             with suppress(sqlite3.Error):
                 raw.execute("ROLLBACK")
         finally:

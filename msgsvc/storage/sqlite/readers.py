@@ -49,6 +49,12 @@ class Readers:
         else:
             self._idle.append(connection)
 
+    def keep_one_open(self) -> None:
+        """Lets reads go on when the writing connection has to be closed: the last connection takes the WAL with it."""
+        if not self._idle:
+            with self.snapshot() as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+
     def close_idle(self) -> None:
         """SQLite opens a file read-only again while an old connection to it, opened read-only, is open."""
         while self._idle:

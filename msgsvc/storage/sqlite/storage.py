@@ -49,13 +49,17 @@ class SqliteStorage(Storage):
         """Uses no connection opened before: at the beginning, and in a child after a fork."""
         self._readers = Readers(self._open)
         self._group_commit = GroupCommit(
-            WalBound(wal_path(self.path)), self._shared, self._open, self._readers.close_idle
+            WalBound(wal_path(self.path)), self._shared, self._open_to_write, self._readers.close_idle
         )
 
     def _open(self, mode: str = "rw") -> Connection:
         if self._closed:
             raise StorageError("storage_unavailable", "the application is closed")
         return Connection(self.path, self._statements, mode=mode, busy_seconds=BUSY_SECONDS)
+
+    def _open_to_write(self) -> Connection:
+        self._readers.keep_one_open()
+        return self._open()
 
     def read(self) -> AbstractContextManager[Snapshot]:
         """See Storage."""

@@ -73,8 +73,7 @@ WHERE id = :id
     );
 
 -- name: select_message_access
--- Of a message that somebody still sees: is the caller a participant, can they still see it, are they the recipient,
--- and when was it read.
+-- Is the caller a participant, do they still see the message, are they the recipient, and when was it read.
 SELECT
     :caller IN (sender_username, recipient_username),
     EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller),
