@@ -1,4 +1,4 @@
-"""Responses held against the OpenAPI document of the application that gave them."""
+"""Checks responses against the OpenAPI document of the application that gave them."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class Description:
-    """The document of an application, ready to judge responses: they have the promised fields and no others."""
+    """The OpenAPI document of an application, compiled to check that responses have its fields and no others."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         document = closed(document)
@@ -41,7 +41,7 @@ class Description:
         return re.compile(re.sub(r"\\{(\w+)\\}", segment, re.escape(template)))
 
     def resolve(self, value: dict[str, Any]) -> dict[str, Any]:
-        """What a reference to a component stands for; anything else is itself."""
+        """The component that a reference names; any other value unchanged."""
         if "$ref" not in value:
             return value
         kind, name = value["$ref"].removeprefix("#/components/").split("/")
@@ -57,7 +57,7 @@ class Description:
         self._validators[key].validate(value)
 
     def judge(self, response: TestResponse) -> None:
-        """Asserts that the document foresees the response, with the headers and the body foreseen."""
+        """Asserts that the document describes the status, headers and body of the response."""
         request = response.request
         path = request.root_path + request.path
         operations = next((found for pattern, found in self._paths if pattern.fullmatch(path)), {})

@@ -23,7 +23,7 @@ def free_port() -> int:
 
 @contextmanager
 def deployed(volume: Path, command: str = DEPLOY["startCommand"], **variables: str) -> Iterator[Service]:
-    """A deployment: the command in a shell, in a directory that the next deployment will not have."""
+    """Runs the command in a shell, in a directory that must stay empty: a deployment keeps only its volume."""
     railway = {
         "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
         "PORT": str(free_port()),

@@ -1,4 +1,4 @@
-"""The benchmark itself, tiny: what it measures answers without an error, and it writes what it promises."""
+"""The benchmark runs without an error on a small database and writes its report."""
 
 import subprocess
 import sys

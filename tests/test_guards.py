@@ -1,4 +1,4 @@
-"""Conventions that tests keep over the code itself: routes, imports, SQL, and what the README names."""
+"""Conventions of the code: routes, imports, SQL, and what the README must name."""
 
 import argparse
 import ast
@@ -42,24 +42,24 @@ def route_id(route: Route) -> str:
     return f"{route.method} {shown_path(route)}"
 
 
-def test_a_route_cannot_leave_out_who_may_call_it() -> None:
+def test_route_must_name_who_may_call_it() -> None:
     assert Route._field_defaults == {}
     with pytest.raises(TypeError):
         Route("GET", "/open", msgsvc.remote_user)
 
 
-def test_every_route_written_down_is_in_the_table() -> None:
+def test_every_declared_route_is_in_the_table() -> None:
     tree = TREES[Path(routes_module.__file__)]
     written = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Route"]
     assert len(written) == len(ROUTES)
 
 
-def test_only_these_calls_are_open_to_anyone() -> None:
+def test_only_listed_calls_are_public() -> None:
     calls = {route_id(route) for route in ROUTES if route.access is Access.ANYONE}
     assert calls - {"GET /api/openapi.json"} == {"GET /healthz", "POST /api/auth/login"}
 
 
-def test_an_embedding_host_keeps_the_account_paths() -> None:
+def test_embedded_application_has_no_account_routes() -> None:
     embedded = routes("/chat", standalone=False)
     assert [route.path for route in embedded if not route.path.startswith(("/chat/", "/healthz", "/api/openapi"))] == []
 
@@ -72,7 +72,7 @@ def test_every_route_says_who_may_call_it_and_its_handler_is_documented(route: R
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.access is not Access.ANYONE], ids=route_id)
-def test_no_other_call_is_answered_without_a_session_or_to_another_role(client: Client, route: Route) -> None:
+def test_calls_require_a_session_and_the_role_of_the_route(client: Client, route: Route) -> None:
     path = re.sub(r"<[^>]+>", "1", route.path)
     assert client.open(path, method=route.method).status_code == 401
     if route.access is Access.ADMIN:
@@ -175,7 +175,7 @@ def test_only_the_waitress_adapter_imports_waitress() -> None:
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:
-    """pytest itself has imported what the plugin imports."""
+    """The plugin imports pytest, which is there when the plugin is loaded."""
     imports = {name for module, names in IMPORTS.items() for name in names if module != "msgsvc.pytest_plugin"}
     tops = {name.partition(".")[0] for name in imports}
     assert tops - sys.stdlib_module_names <= {"msgsvc", "werkzeug", "waitress"}
@@ -236,13 +236,13 @@ WHERE_READING_ALL_IS_RIGHT = {
     "select_conversation_faults": (r"", "the check recounts everything"),
     "select_mailbox_faults": (r"", "the check recounts everything"),
 }
-"""The beginning of the lines of a plan that may scan or sort, and why. No line of it may be without use."""
+"""Plan lines (by their beginning) that may scan or sort, and why. Each entry must be needed."""
 
 HARMLESS = ("SCAN CONSTANT ROW", "SCAN (subquery", "SCAN CTE")
 
 
 class AnyParameters(dict[str, object]):
-    """A value for every parameter that a statement may have."""
+    """Gives a value for any parameter of a statement."""
 
     def __missing__(self, name: str) -> object:
         return 20 if name in ("limit", "offset", "before", "after", "id", "up_to", "cap") else "u1"
@@ -257,9 +257,9 @@ def scans(plan_lines: list[str]) -> list[str]:
 
 
 def seed(path: str, messages: int) -> None:
-    """Many short conversations of everybody with dozens of others, and the long one of u1 and u2.
+    """Many short conversations between many people, and a long one between u1 and u2.
 
-    u1 has hidden all of that but its beginning and its end.
+    u1 has hidden all of the long one but its beginning and its end.
     """
     rows = []
     for number in range(messages):
@@ -283,7 +283,7 @@ def seed(path: str, messages: int) -> None:
 def short_and_long(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
-    """Databases with 400 and 4,000 messages, without and with what ANALYZE tells the planner."""
+    """Databases with 400 and 4,000 messages, before and after ANALYZE."""
     connections = []
     for messages in (400, 4000):
         path = str(tmp_path_factory.mktemp("plans") / "messages.db")
@@ -316,7 +316,7 @@ def test_every_statement_uses_an_index_and_sorts_nothing(planner: sqlite3.Connec
 
 
 def trigger_statements(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Each statement inside a trigger, with parameters in the place of the row that fired it."""
+    """Each statement inside a trigger, with parameters in place of NEW and OLD."""
     for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall():
         body = sql[re.search(r"\bBEGIN\b", sql).end() : sql.rindex("END")]
         for statement in filter(str.strip, body.split(";")):
@@ -346,7 +346,7 @@ HOT_CALLS = [
 
 
 def work(connection: sqlite3.Connection, statement: str, parameters: dict[str, object]) -> int:
-    """How many steps of SQLite's virtual machine the statement and its triggers take; it is undone."""
+    """The number of SQLite virtual machine steps of the statement and its triggers, rolled back afterwards."""
     (newest,) = connection.execute("SELECT max(id) FROM messages").fetchone()
     given = AnyParameters({name: newest if value == "newest" else value for name, value in parameters.items()})
     steps: list[int] = []

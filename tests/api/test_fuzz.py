@@ -1,4 +1,4 @@
-"""Whatever reaches an endpoint, it is answered in the one form, never with a 5xx, and the service goes on."""
+"""Random requests: each gets a JSON answer and never a 5xx, and the service keeps working."""
 
 import io
 import json
@@ -58,14 +58,14 @@ queries = st.lists(st.tuples(st.sampled_from(PARAMETERS), as_wsgi), max_size=4).
 
 @st.composite
 def paths(draw: st.DrawFn, route: Route) -> str:
-    """The path of the route with something drawn in the place of each argument."""
+    """The path of the route with a generated value for each argument."""
     parts = [draw(as_wsgi) if part.startswith("<") else part for part in route.path.split("/")]
     return "/".join(parts)
 
 
 @st.composite
 def requests(draw: st.DrawFn, route: Route) -> dict[str, Any]:
-    """A WSGI environ as a server would hand it over for some bytes that a client sent."""
+    """A WSGI environ as a server builds it from a client's bytes."""
     body = draw(bodies) if route.method != "GET" or draw(st.booleans()) else b""
     environ = {
         "REQUEST_METHOD": draw(st.just(route.method) | st.sampled_from(METHODS)),
@@ -98,11 +98,11 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=[f"{route.method} {route.path}" for route in ROUTES])
-def test_whatever_is_sent_to_an_endpoint_is_answered_in_form(fuzzed: Client, route: Route) -> None:
+def test_random_requests_get_documented_answers(fuzzed: Client, route: Route) -> None:
     @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(environ=requests(route), role=st.sampled_from(ROLES))
     def holds(environ: dict[str, Any], role: str) -> None:
-        # Whoever was drawn has a live session, whatever the requests before have done to it.
+        # Earlier requests may have ended the session, so it is renewed.
         name = NAMES[ROLES.index(role)]
         caller = fuzzed.as_user(name, role)
         pieces, status, headers = run_wsgi_app(fuzzed.app, {**caller.identity, **environ}, buffered=True)

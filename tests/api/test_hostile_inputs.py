@@ -1,7 +1,7 @@
-"""What the service answers to inputs that nobody sends by accident: the table, and one assertion for all of it.
+"""Answers to hostile inputs: one table of requests, and one assertion for all of them.
 
-uma, a user, sends each of them. thea is a therapist; clara, a clinician, has never written to uma; message 1 is uma's
-own to thea, message 2 is between thea and clara.
+uma, a user, sends each request. thea is a therapist; clara, a clinician, has never written to uma. Message 1 is from
+uma to thea, message 2 is between thea and clara.
 """
 
 import io
@@ -45,7 +45,7 @@ def post(body: object, **headers: str) -> Call:
 
 
 def text(content: str) -> Call:
-    """A message whose content stands in the JSON text as given."""
+    """A message whose content is inserted into the JSON text unescaped."""
     return post(b'{"recipient": "thea", "content": "' + content.encode() + b'"}')
 
 
@@ -319,7 +319,7 @@ CASES = [
     (call("DELETE", f"{BLOCKS}/nobody", b"x", Content_Type="text/plain"), 415, "unsupported_media_type"),
     (raw_path("PUT", f"{BLOCKS}/\xff"), 404, "not_found"),
     (call("POST", BLOCKS), 405, "method_not_allowed"),
-    # ---- what is closed to a user stays closed, whatever else is wrong
+    # ---- calls that a user may not make stay forbidden whatever else is wrong
     (get(f"{API}/admin/conversations?limit=abc"), 403, "admin_only"),
     (get(f"{API}/admin/conversation/nobody/%00?limit=abc"), 403, "admin_only"),
     (get(f"{API}/admin/conversation/thea/clara"), 403, "admin_only"),
@@ -339,7 +339,7 @@ CASES = [
     (get(INBOX, headers={"Authorization": "Bearer ' OR 1=1 --"}), 401, "unauthorized"),
     (get(INBOX, headers={"Authorization": "Basic dW1hOnVtYQ=="}), 401, "unauthorized"),
     (get(INBOX, headers={"Authorization": "Digest username=uma"}), 401, "unauthorized"),
-    # ---- the order of the checks, each row wrong in all that comes after
+    # ---- the order of the checks: each row is also wrong in everything checked later
     (get("/nowhere?limit=abc", headers={"Authorization": "x"}), 404, "not_found"),
     (call("PUT", SEND, b"[", Authorization="x", Content_Type="text/plain"), 405, "method_not_allowed"),
     (post(b"[", Authorization="x", Content_Type="text/plain"), 401, "unauthorized"),
@@ -376,7 +376,7 @@ def uma() -> Iterator[Client]:
 
 
 def assert_well_formed(response: TestResponse) -> None:
-    """What holds for every answer, whatever was asked."""
+    """Asserts what holds for every answer."""
     assert response.status_code < 500
     assert response.headers["X-Request-ID"]
     assert response.headers["Cache-Control"] == "no-store"
@@ -409,7 +409,7 @@ def test_hostile_input(uma: Client, call: Call, status: int, code: str | None) -
 
 
 class Arriving(io.RawIOBase):
-    """A body of which each reading gives the next bytes; after them the connection ends, or fails where told so."""
+    """A body that arrives in pieces, one for each read; then the connection ends or fails."""
 
     def __init__(self, body: bytes, *, fails: bool = False) -> None:
         self._rest, self._fails = body, fails
@@ -426,7 +426,7 @@ class Arriving(io.RawIOBase):
 
 
 def send_arriving(uma: Client, body: Arriving, length: int, *, server_ends_it: bool) -> TestResponse:
-    """As a server gives it that hands bodies on while they arrive, which uma's test client does not."""
+    """Sends the body as a server does that passes it on while it arrives; the test client cannot."""
     environ = {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
     environ |= {"wsgi.input_terminated": True} if server_ends_it else {}
     return uma.post(SEND, headers={"Content-Type": "application/json"}, environ_overrides=environ)
@@ -441,9 +441,7 @@ def test_a_body_that_arrives_in_pieces_is_read_to_its_end(uma: Client, server_en
 
 @pytest.mark.parametrize("server_ends_it", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
-def test_a_client_that_leaves_before_the_end_of_its_body_gets_400(
-    uma: Client, fails: bool, server_ends_it: bool
-) -> None:
+def test_client_that_disconnects_inside_its_body_gets_400(uma: Client, fails: bool, server_ends_it: bool) -> None:
     body = json.dumps(HELLO).encode()
     response = send_arriving(uma, Arriving(body, fails=fails), len(body) + 1, server_ends_it=server_ends_it)
 
@@ -459,7 +457,7 @@ def test_a_body_of_unknown_length_that_breaks_off_gets_400(uma: Client) -> None:
 
 
 @pytest.mark.parametrize("server_ends_it", [True, False])
-def test_a_body_that_is_announced_too_long_is_refused_unread(uma: Client, server_ends_it: bool) -> None:
+def test_body_announced_over_the_limit_is_refused_without_reading_it(uma: Client, server_ends_it: bool) -> None:
     response = send_arriving(uma, Arriving(b"", fails=True), 64 * 1024 + 1, server_ends_it=server_ends_it)
 
     assert (response.status_code, response.json["code"]) == (413, "body_too_large")

@@ -105,7 +105,7 @@ def test_the_same_key_with_another_body_is_refused(
         ({"recipient": "clara"}, (403, "reply_only")),
     ],
 )
-def test_a_used_key_is_looked_at_last(
+def test_used_key_is_checked_after_all_other_rules(
     people: dict[str, Client], other: dict[str, str], expected: tuple[int, str]
 ) -> None:
     send_keyed(people["uma"], "k1")
@@ -173,7 +173,7 @@ def test_a_key_holds_across_a_restart(people: dict[str, Client], database_path: 
     restarted.close()
 
 
-def test_reading_moves_no_other_message(people: dict[str, Client]) -> None:
+def test_mark_read_changes_no_other_message(people: dict[str, Client]) -> None:
     first, second = send(people["thea"], "uma"), send(people["thea"], "uma")
     mark_read(people["uma"], second)
 
@@ -191,7 +191,7 @@ def test_read_and_delete_need_no_body(people: dict[str, Client], body: dict[str,
     assert people["uma"].delete(f"{API}/{message_id}", **body).status_code == 204
 
 
-def test_a_read_message_that_a_host_gave_no_time_gets_one_that_stays(
+def test_host_read_message_without_read_at_gets_a_permanent_one(
     people: dict[str, Client], host: sqlite3.Connection, clock: Clock
 ) -> None:
     message_id = send(people["thea"], "uma")
@@ -202,7 +202,7 @@ def test_a_read_message_that_a_host_gave_no_time_gets_one_that_stays(
     assert mark_read(people["uma"], message_id).json["read_at"] == "2026-02-05T10:30:45Z"
 
 
-def test_a_read_time_stands_when_a_host_takes_the_mark_back(
+def test_read_at_remains_when_a_host_clears_is_read(
     people: dict[str, Client], host: sqlite3.Connection, clock: Clock
 ) -> None:
     message_id = send(people["thea"], "uma")
@@ -220,7 +220,7 @@ def test_a_missing_message_is_404(people: dict[str, Client], call: Any, message_
     assert refusal(call(people["uma"], message_id)) == (404, "message_not_found")
 
 
-# sender thea, recipient uma, third party ugo; who has hidden the message → what each call answers to each person
+# sender thea, recipient uma, third person ugo: who hid the message, who calls → answers
 STANDING = [
     # hidden by         caller  mark read                   delete
     ([], "thea", (403, "not_recipient"), (204, None)),
@@ -239,7 +239,7 @@ STANDING = [
 
 
 @pytest.mark.parametrize(("hidden_by", "caller", "expected_read", "expected_delete"), STANDING)
-def test_what_a_message_answers_to_whom(
+def test_read_and_delete_depend_on_caller_and_visibility(
     people: dict[str, Client],
     hidden_by: list[str],
     caller: str,
@@ -288,7 +288,7 @@ def test_a_message_that_both_hid_is_marked_deleted_at_that_moment(
     assert host.execute("SELECT deleted_at FROM messages").fetchone() == ("2026-02-05 10:31:45",)
 
 
-def test_a_deleted_message_keeps_its_id_to_itself(people: dict[str, Client]) -> None:
+def test_id_of_a_deleted_message_is_not_reused(people: dict[str, Client]) -> None:
     message_id = send(people["thea"], "uma")
     delete(people["thea"], message_id)
     delete(people["uma"], message_id)

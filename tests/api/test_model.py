@@ -18,7 +18,7 @@ SIDES = ("sender_username", "recipient_username")
 
 
 class SomeTime:
-    """Stands for a time that the database itself fills in."""
+    """Stands for a time that the database fills in."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and bool(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", other))
@@ -27,7 +27,7 @@ class SomeTime:
         return 0
 
 
-# as a host stores it → as it is shown
+# stored by a host → shown by the API
 TIMES: dict[Any, str | None] = {
     None: None,
     "2026-01-01 10:00:00": "2026-01-01T10:00:00Z",
@@ -40,7 +40,7 @@ TIMES: dict[Any, str | None] = {
 
 @dataclass
 class Message:
-    """One row, by the names of its columns. Times of our own are kept in the form in which they are shown."""
+    """One row, by column names. Times written by msgsvc are kept as the API shows them."""
 
     id: int
     sender_username: str
@@ -85,7 +85,7 @@ def shown(stored: Any) -> Any:
 
 @dataclass
 class Model:
-    """What the service promises, with no thought of speed. A further rule of sending belongs in ``refusal``."""
+    """The promises of the service as plain Python. A new rule of sending belongs in ``refusal``."""
 
     roles: dict[str, str]
     messages: dict[int, Message] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class Model:
         return None
 
     def standing(self, name: str, message_id: int) -> tuple[int, str]:
-        """Status and error code for a call on one message, before what only the recipient may do."""
+        """Status and error code for a call on one message; who may mark it read is not decided here."""
         if name in self.suspended:
             return 403, "account_suspended"
         message = self.messages.get(message_id)
@@ -197,7 +197,7 @@ rows = st.fixed_dictionaries(
 
 
 class Messaging(RuleBasedStateMachine):
-    """Three people on one database, which a host writes to as well."""
+    """Three people on one database that a host also writes to."""
 
     @initialize()
     def start(self) -> None:
@@ -395,7 +395,7 @@ class Messaging(RuleBasedStateMachine):
                 assert self._get(name, f"conversation/{partner}") == self.model.conversation(name, partner)
 
     def _get(self, name: str, path: str) -> Any:
-        """As a polling client reads: where the answer is 304, what it was told before."""
+        """Reads like a polling client: a 304 means the previous answer."""
         tag, answer = self.known.get((name, path), ('"none"', None))
         response = self.callers[name].get(f"{API}/{path}", headers={"If-None-Match": tag})
         if response.status_code == 200:

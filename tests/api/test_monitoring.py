@@ -40,7 +40,7 @@ def test_look_changes_no_message_summary_or_version(people: People, database_pat
     assert [dump(database_path, table) for table in tables] == before
 
 
-def test_look_is_walked_page_by_page(people: People) -> None:
+def test_look_comes_in_pages(people: People) -> None:
     ids = [send(people["uma"] if n % 2 else people["ugo"], "ugo" if n % 2 else "uma", str(n)) for n in range(5)]
     page = people["adam"].get(f"{LOOK}&limit=2").json
     assert ([message["id"] for message in page["messages"]], page["has_more"]) == (ids[3:], True)
@@ -66,7 +66,7 @@ def test_conversations_are_listed_once_newest_first_without_content(people: Peop
     assert "secret" not in answer.text
 
 
-def test_conversations_of_one_person_are_found_whichever_side_still_sees_them(people: People) -> None:
+def test_conversations_of_one_person_include_those_only_one_side_sees(people: People) -> None:
     hidden = send(people["uma"], "ugo", "x")
     send(people["thea"], "uma", "x")
     send(people["thea"], "ugo", "x")
@@ -106,7 +106,7 @@ def test_look_needs_a_reason_and_sound_parameters(people: People, path: str, sta
     assert refusal(answer) == (status, code)
 
 
-def test_every_look_leaves_its_row(people: People) -> None:
+def test_every_look_is_audited(people: People) -> None:
     people["adam"].get(LOOK, headers={"X-Request-ID": "look-1"})
     people["adam"].get("/api/messages/admin/conversations?username=uma")
     listed, viewed = audit(people)[:2]
@@ -122,7 +122,7 @@ def test_every_look_leaves_its_row(people: People) -> None:
     }
 
 
-def test_look_without_its_row_is_not_given(people: People, database_path: str) -> None:
+def test_look_that_cannot_be_audited_is_refused(people: People, database_path: str) -> None:
     send(people["uma"], "ugo", "secret")
     with closing(sqlite3.connect(database_path)) as connection:
         connection.execute(
@@ -133,7 +133,7 @@ def test_look_without_its_row_is_not_given(people: People, database_path: str) -
     assert "secret" not in answer.text
 
 
-def test_account_changes_leave_rows_that_never_hold_a_password(people: People) -> None:
+def test_account_changes_are_audited_without_passwords(people: People) -> None:
     people["adam"].post("/api/users", json={"username": "new", "role": "user", "password": "sentinel-1"})
     changes = [{"role": "clinician"}, {"password": "sentinel-2"}, {"suspended": True}, {"suspended": False}]
     for change in changes:
@@ -149,7 +149,7 @@ def test_account_changes_leave_rows_that_never_hold_a_password(people: People) -
     assert "sentinel" not in str(rows)
 
 
-def test_a_changed_password_of_ones_own_is_recorded(people: People, client: Client) -> None:
+def test_own_password_change_is_audited(people: People, client: Client) -> None:
     people["adam"].patch("/api/users/uma", json={"password": "eight888"})
     uma = client.as_user("uma")
     body = {"current_password": "eight888", "new_password": "sentinel-3"}

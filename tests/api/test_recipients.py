@@ -58,13 +58,13 @@ def test_recipients_are_shown_with_their_role(people: dict[str, Client]) -> None
     }
 
 
-def test_the_limit_counts_only_those_who_may_be_written_to(people: dict[str, Client]) -> None:
+def test_limit_counts_only_permitted_recipients(people: dict[str, Client]) -> None:
     assert found(people["uma"], "?limit=2") == ["adam", "thea"]
     assert found(people["thea"], "?limit=3") == ["adam", "clara", "ugo"]
     assert found(people["thea"], "?limit=1&q=u") == ["ugo"]
 
 
-def test_twenty_unless_told_otherwise(people: dict[str, Client], host: sqlite3.Connection) -> None:
+def test_default_limit_is_twenty(people: dict[str, Client], host: sqlite3.Connection) -> None:
     host.executemany("INSERT INTO users (username, role) VALUES (?, 'user')", [(f"p{n:02}",) for n in range(25)])
 
     assert found(people["thea"], "?q=p") == [f"p{number:02}" for number in range(20)]
@@ -84,7 +84,7 @@ def _search(caller: Client, prefix: str) -> list[dict[str, str]]:
     return caller.get(f"{API}/recipients", query_string={"q": prefix}).json["recipients"]
 
 
-def test_nobody_with_a_role_outside_the_four(people: dict[str, Client], host: sqlite3.Connection) -> None:
+def test_recipients_exclude_unknown_roles(people: dict[str, Client], host: sqlite3.Connection) -> None:
     host.execute("UPDATE users SET role = 'guest' WHERE username = 'ugo'")
 
     assert found(people["ugo"]) == []

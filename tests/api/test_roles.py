@@ -1,4 +1,4 @@
-"""Who may write to whom: all of the matrix, the reply rule, and roles outside the four, over HTTP."""
+"""Who may write to whom: the role matrix, the reply rule, and unknown roles."""
 
 import sqlite3
 
@@ -34,7 +34,7 @@ def test_who_may_begin(client: Client, sender: str, recipient: str, status: int)
 
 
 @pytest.mark.parametrize(("beginner", "other"), [(sender, other) for sender, other, status in CELLS if status == YES])
-def test_whoever_was_written_to_may_reply(client: Client, beginner: str, other: str) -> None:
+def test_recipient_may_reply(client: Client, beginner: str, other: str) -> None:
     first, second = client.as_user("from", beginner), client.as_user("to", other)
     send(first, "to")
 
@@ -58,7 +58,7 @@ def test_only_the_user_who_was_written_to_may_reply(client: Client, people: dict
     assert write(people["uma"], "carl") == 403
 
 
-def test_later_deletions_do_not_take_the_reply_back(people: dict[str, Client]) -> None:
+def test_deletion_does_not_revoke_the_reply(people: dict[str, Client]) -> None:
     message_id = send(people["clara"], "uma")
     for name in ("clara", "uma"):
         assert delete(people[name], message_id).status_code == 204
@@ -88,7 +88,7 @@ def test_a_role_counts_from_the_next_request(people: dict[str, Client], host: sq
 
 
 @pytest.mark.parametrize("role", ["guest", "", "User", "user ", "ADMIN", "therapist,admin", "\u0430dmin"])
-def test_a_role_outside_the_four_neither_writes_nor_is_written_to(
+def test_unknown_role_neither_sends_nor_receives(
     people: dict[str, Client], host: sqlite3.Connection, role: str
 ) -> None:
     message_id = send(people["thea"], "ugo")

@@ -1,4 +1,4 @@
-"""A sender may send a burst, and then so many messages a minute as the setting says; nothing else counts."""
+"""The send limit: a burst, then the configured number of messages a minute."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -45,7 +45,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 def test_after_the_burst_the_answer_tells_when_the_next_message_may_be_sent(
     limited: Callable[..., Client], clock: Clock, rate: int
 ) -> None:
-    """Exact to the second."""
+    """Retry-After is exact to the second."""
     with closing(limited(send_rate=rate)) as client:
         thea = client.as_user("thea", "therapist")
         client.as_user("uma")
@@ -59,9 +59,7 @@ def test_after_the_burst_the_answer_tells_when_the_next_message_may_be_sent(
             clock.advance(0 if rate <= 60 else -1 + 60 / rate)
 
 
-def test_the_burst_comes_back_with_time_and_never_more_than_the_burst(
-    limited: Callable[..., Client], clock: Clock
-) -> None:
+def test_burst_refills_with_time_up_to_its_size(limited: Callable[..., Client], clock: Clock) -> None:
     with closing(limited()) as client:
         thea = client.as_user("thea", "therapist")
         client.as_user("uma")
@@ -73,7 +71,7 @@ def test_the_burst_comes_back_with_time_and_never_more_than_the_burst(
         refused_for(sending(thea))
 
 
-def test_in_any_minute_no_more_than_the_rate_and_one_burst_pass(limited: Callable[..., Client], clock: Clock) -> None:
+def test_one_minute_allows_at_most_the_rate_plus_one_burst(limited: Callable[..., Client], clock: Clock) -> None:
     with closing(limited()) as client:
         thea = client.as_user("thea", "therapist")
         client.as_user("uma")
@@ -106,7 +104,7 @@ def test_what_is_refused_or_replayed_does_not_count(limited: Callable[..., Clien
             assert other.status_code == 422
             assert uma.post(f"{API}/send", json={**BODY, "recipient": "clara"}).status_code == 403
         assert [sending(thea).status_code for _ in range(SEND_BURST)] == [201] * (SEND_BURST - 1) + [429]
-        # A replay is answered to whoever may send nothing new.
+        # A replay is answered even while the limit refuses new messages.
         assert sending(thea, Idempotency_Key="k").status_code == 201
         send(uma, "thea")
 

@@ -56,7 +56,7 @@ def test_times_are_utc_in_every_time_zone(time_zone: None, people: dict[str, Cli
         (b"\xff\x00", None),
     ],
 )
-def test_a_time_that_a_host_wrote_is_shown_in_the_one_form(
+def test_host_times_are_shown_as_rfc_3339(
     people: dict[str, Client], host: sqlite3.Connection, stored: object, shown: str | None
 ) -> None:
     send(people["thea"], "uma")

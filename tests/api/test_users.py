@@ -78,9 +78,7 @@ def test_password_reset_by_an_admin_ends_every_session(people: People, client: C
     assert client.post("/api/auth/login", json={"username": "uma", "password": "changed8"}).status_code == 200
 
 
-def test_suspended_account_is_closed_on_every_call_at_once_and_in_every_process(
-    people: People, database_path: str
-) -> None:
+def test_suspension_applies_to_every_call_and_process_at_once(people: People, database_path: str) -> None:
     second = create_app(Settings(database=database_path), clock=people["uma"].app.services.clock)
     headers = {"Authorization": people["uma"].identity["HTTP_AUTHORIZATION"]}
     assert people["adam"].patch("/api/users/uma", json={"suspended": True}).json["suspended"] is True

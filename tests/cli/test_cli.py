@@ -1,4 +1,4 @@
-"""The command line, run as the real process that it is."""
+"""The command line, run as a process."""
 
 import http.client
 import json
@@ -25,13 +25,13 @@ API = "/api/messages"
 
 
 def made_password(cwd: Path, name: str = "uma", role: str = "user") -> str:
-    """Creates an account; the password that is printed."""
+    """Creates an account; returns the printed password."""
     status, output, errors = msgsvc("user", "add", name, "--role", role, cwd=cwd)
     assert (status, errors) == (0, "")
     return output.removesuffix("\n")
 
 
-def test_migrating_twice_says_what_was_done_and_then_that_nothing_is_to_do(tmp_path: Path) -> None:
+def test_migrate_reports_its_migrations_and_then_nothing_to_do(tmp_path: Path) -> None:
     first = msgsvc("migrate", "--database", "own.db", cwd=tmp_path)
     content = (tmp_path / "own.db").read_bytes()
     second = msgsvc("migrate", "--database", "own.db", cwd=tmp_path)
@@ -142,7 +142,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("arguments", "variables", "status", "word"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said_in_one_line(
+def test_wrong_command_gets_one_line_of_error(
     tmp_path: Path, arguments: tuple[str, ...], variables: dict[str, str], status: int, word: str
 ) -> None:
     (tmp_path / "diary.db").write_text("Dear diary, " * 1000)
@@ -165,7 +165,7 @@ def test_an_account_cannot_be_made_twice(tmp_path: Path) -> None:
     assert "\tuser" in msgsvc("user", "list", cwd=tmp_path).output
 
 
-def test_a_port_that_is_taken_is_named_in_one_line(tmp_path: Path) -> None:
+def test_taken_port_is_named_in_one_line(tmp_path: Path) -> None:
     with serving(str(tmp_path / "messages.db")) as service:
         port = str(service.port)
         ran = msgsvc("serve", "--database", "other.db", "--port", port, cwd=tmp_path)
@@ -183,7 +183,7 @@ def test_help_is_no_error(tmp_path: Path) -> None:
 # Serving
 
 
-def test_every_log_line_is_json_and_tells_no_secret(tmp_path: Path) -> None:
+def test_log_lines_are_json_without_secrets(tmp_path: Path) -> None:
     password = made_password(tmp_path, "thea", "therapist")
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
@@ -219,7 +219,7 @@ def test_every_log_line_is_json_and_tells_no_secret(tmp_path: Path) -> None:
         assert secret not in text
 
 
-def test_calls_are_answered_while_nobody_takes_the_log(tmp_path: Path) -> None:
+def test_calls_are_answered_when_the_log_pipe_is_closed(tmp_path: Path) -> None:
     made_password(tmp_path, "thea", "therapist")
     made_password(tmp_path)
     token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
@@ -272,7 +272,7 @@ def test_a_connection_lives_on_after_answers_without_a_body(tmp_path: Path) -> N
 
 
 def send_with_urllib(line: str) -> int:
-    """What curl would do with one of the printed lines."""
+    """Sends one of the printed curl lines with urllib."""
     words = iter(shlex.split(line)[1:])
     method, url, headers, body = "GET", "", {}, None
     for word in words:
@@ -291,7 +291,7 @@ def send_with_urllib(line: str) -> int:
 
 
 def send_with_curl(line: str) -> int:
-    """The line as it is, pasted into a shell."""
+    """Runs the line in a shell."""
     ran = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS)
     return int(ran.stdout.split()[1])
 

@@ -1,4 +1,4 @@
-"""`msgsvc check` finds what is wrong, and `msgsvc backup` takes a copy that can be trusted."""
+"""`msgsvc check` finds damage, and `msgsvc backup` makes a sound copy."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import Ran, environment, msgsvc
+from processes import WAIT_SECONDS, Ran, environment, msgsvc
 from served import call, serving, sign_in
 from support import API, delete, mark_read, send
 
@@ -25,7 +25,7 @@ from msgsvc.testing import Client
 
 @pytest.fixture
 def database(database_path: str) -> str:
-    """With conversations, read, unread and hidden messages; no process has it open."""
+    """A closed database with read, unread and hidden messages."""
     with closing(Client(create_app(Settings(database=database_path, send_rate=0)))) as client:
         thea, uma, ugo = (client.as_user(name, role) for name, role in ROLES.items())
         ids = [send(thea, "uma", f"{number}") for number in range(5)] + [send(ugo, "uma"), send(uma, "thea")]
@@ -99,9 +99,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("damage", "named"), FAULTS.values(), ids=list(FAULTS))
-def test_each_fault_is_a_line_that_names_the_place(
-    database: str, sql: sqlite3.Connection, damage: str, named: str
-) -> None:
+def test_check_names_each_fault_in_one_line(database: str, sql: sqlite3.Connection, damage: str, named: str) -> None:
     sql.execute("PRAGMA foreign_keys = OFF")
     sql.execute(damage)
     ran = check(database)
@@ -138,7 +136,7 @@ def test_a_database_that_does_not_exist_is_named_and_not_created(tmp_path: Path,
 # ---- backup
 
 
-def test_a_backup_is_a_sound_copy_for_its_owner_alone(database: str, tmp_path: Path) -> None:
+def test_backup_is_sound_and_readable_only_by_its_owner(database: str, tmp_path: Path) -> None:
     copy = tmp_path / "copies" / "copy.db"
     copy.parent.mkdir()
     assert backup(database, copy) == (0, f"{copy}\n", "")
@@ -149,8 +147,8 @@ def test_a_backup_is_a_sound_copy_for_its_owner_alone(database: str, tmp_path: P
 
 
 @pytest.mark.fault
-def test_a_backup_while_messages_are_sent_is_the_state_of_one_moment(database_path: str, tmp_path: Path) -> None:
-    """A sender's messages are in it up to one of them, all that were acknowledged before it began among them."""
+def test_backup_during_writes_is_one_snapshot(database_path: str, tmp_path: Path) -> None:
+    """For each sender the copy has all messages up to some point, at least those acknowledged before it began."""
     senders = {f"sender{number}": "therapist" for number in range(4)}
     tokens = sign_in(database_path, uma="user", **senders)
     counts = dict.fromkeys(senders, 0)
@@ -184,7 +182,7 @@ def test_a_backup_while_messages_are_sent_is_the_state_of_one_moment(database_pa
                 thread.join()
 
 
-def test_an_existing_file_is_replaced_only_when_told_so(database: str, tmp_path: Path) -> None:
+def test_backup_replaces_a_file_only_with_overwrite(database: str, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.write_text("dear to somebody")
     assert_refused(backup(database, copy), "copy.db")
@@ -193,8 +191,8 @@ def test_an_existing_file_is_replaced_only_when_told_so(database: str, tmp_path:
     assert contents(copy) == contents(Path(database))
 
 
-def test_what_an_older_copy_left_in_its_log_does_not_get_into_the_new_one(database: str, tmp_path: Path) -> None:
-    """A copy that was served and whose service was killed has a write-ahead log beside it."""
+def test_backup_ignores_the_wal_of_the_copy_it_replaces(database: str, tmp_path: Path) -> None:
+    """A copy that was served by a killed process has a WAL beside it."""
     copy = tmp_path / "copy.db"
     backup(database, copy)
     with closing(sqlite3.connect(copy)) as connection:
@@ -207,7 +205,7 @@ def test_what_an_older_copy_left_in_its_log_does_not_get_into_the_new_one(databa
 
 
 @pytest.mark.parametrize("way", ["itself", "a symbolic link", "a hard link", "its log", "its index"])
-def test_the_database_itself_is_never_overwritten(database: str, tmp_path: Path, way: str) -> None:
+def test_backup_never_overwrites_its_source(database: str, tmp_path: Path, way: str) -> None:
     with serving(database) as service:
         service.call("GET", "/healthz")
         destination = {
@@ -229,7 +227,7 @@ def test_the_database_itself_is_never_overwritten(database: str, tmp_path: Path,
 
 
 @pytest.mark.parametrize("fault", ["a damaged source", "a missing directory", "a directory"])
-def test_a_backup_that_fails_leaves_nothing_behind(database: str, tmp_path: Path, fault: str) -> None:
+def test_failed_backup_leaves_nothing_behind(database: str, tmp_path: Path, fault: str) -> None:
     copies = tmp_path / "copies"
     copies.mkdir()
     target = copies / "copy.db"
@@ -248,7 +246,7 @@ def test_a_backup_that_fails_leaves_nothing_behind(database: str, tmp_path: Path
 
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_backup_that_is_interrupted_leaves_nothing_behind(database: str, tmp_path: Path, number: int) -> None:
+def test_interrupted_backup_leaves_nothing_behind(database: str, tmp_path: Path, number: int) -> None:
     copies = tmp_path / "copies"
     copies.mkdir()
     with closing(sqlite3.connect(database)) as connection:
@@ -262,7 +260,7 @@ def test_a_backup_that_is_interrupted_leaves_nothing_behind(database: str, tmp_p
     while process.poll() is None and not any(copies.iterdir()):
         threading.Event().wait(0.005)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode != 0
     assert list(copies.iterdir()) == []
     assert len(errors.splitlines()) <= 1
@@ -272,7 +270,7 @@ def test_a_backup_that_is_interrupted_leaves_nothing_behind(database: str, tmp_p
 
 
 def on_a_terminal(*arguments: str) -> str:
-    """What a command prints where standard error is a terminal."""
+    """What a command prints when standard error is a terminal."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "msgsvc", *arguments], env=environment(), stdout=subprocess.DEVNULL, stderr=theirs
@@ -283,7 +281,7 @@ def on_a_terminal(*arguments: str) -> str:
             while data := os.read(ours, 65536):
                 shown += data
         except OSError:
-            # The terminal is closed when the process has ended.
+            # Reading fails once the process has ended and closed its side.
             pass
     os.close(ours)
     assert process.returncode == 0

@@ -18,7 +18,7 @@ TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_usernam
 
 
 def another_value(field: "dataclasses.Field[Any]") -> Any:
-    """One that is as good as the default; the text suits every field that has no narrower rule."""
+    """A valid value other than the default."""
     if field.name in OTHER_VALUES:
         return OTHER_VALUES[field.name]
     return field.default + 1 if isinstance(field.default, int) else "/long-enough-for-a-password"
@@ -38,7 +38,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_field_says_what_it_means(name: str) -> None:
+def test_every_setting_is_documented(name: str) -> None:
     assert Settings.__dataclass_fields__[name].metadata["help"]
 
 
@@ -60,7 +60,7 @@ def test_every_field_says_what_it_means(name: str) -> None:
         ({"RAILWAY_VOLUME_MOUNT_PATH": "/data"}, {"database": "x.db"}, "database", "x.db"),
     ],
 )
-def test_an_option_beats_the_variable_which_beats_the_platform_which_beats_the_default(
+def test_precedence_is_option_variable_platform_default(
     environ: dict[str, str], options: dict[str, str | None], name: str, expected: object
 ) -> None:
     assert getattr(Settings.from_environ(environ, **options), name) == expected
@@ -76,14 +76,14 @@ def test_an_option_beats_the_variable_which_beats_the_platform_which_beats_the_d
         ("MSGSVC_port", "MSGSVC_PORT"),
     ],
 )
-def test_a_misspelt_variable_names_the_nearest(variable: str, nearest: str) -> None:
+def test_misspelt_variable_gets_a_suggestion(variable: str, nearest: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({variable: "1"})
     assert re.findall(r"MSGSVC_\w+", str(caught.value)) == [variable, nearest]
     assert "\n" not in str(caught.value)
 
 
-def test_a_variable_near_no_setting_is_refused_by_its_name() -> None:
+def test_unknown_variable_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match="MSGSVC_XYZZY"):
         Settings.from_environ({"MSGSVC_XYZZY": "1"})
 
@@ -124,7 +124,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_VALUES)
-def test_a_bad_value_gives_one_line_that_names_where_it_was_set(name: str, value: str) -> None:
+def test_bad_value_error_names_its_source(name: str, value: str) -> None:
     variable = f"MSGSVC_{name.upper()}"
     sources = {
         variable: lambda: Settings.from_environ({variable: value}),
@@ -143,7 +143,7 @@ def test_a_bad_value_gives_one_line_that_names_where_it_was_set(name: str, value
 @pytest.mark.parametrize(
     ("variable", "value"), [("PORT", "http"), ("PORT", ""), ("PORT", "70000"), ("RAILWAY_VOLUME_MOUNT_PATH", "")]
 )
-def test_a_bad_value_of_the_platform_is_named_by_its_variable(variable: str, value: str) -> None:
+def test_bad_platform_value_error_names_its_variable(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} "):
         Settings.from_environ({variable: value})
 

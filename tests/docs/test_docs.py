@@ -1,4 +1,4 @@
-"""The pages do what they say: every code block is run."""
+"""The documentation works as written: every code block is run."""
 
 import os
 import re
@@ -26,7 +26,7 @@ README = CHECKOUT / "README.md"
 
 
 class Block(NamedTuple):
-    """A fenced block of a page: what it is written in, its name where its first line is one, and its text."""
+    """A fenced block of a page: its language, the file name in its first line if it has one, and its text."""
 
     language: str
     name: str
@@ -48,7 +48,7 @@ def text_of(language: str, beginning: str) -> str:
 
 
 def run(directory: Path, *command: str) -> str:
-    """The output of a command that must succeed, where `msgsvc` is on the path."""
+    """Runs a command that must succeed, with `msgsvc` on the path; returns its output."""
     path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
         command,
@@ -70,7 +70,7 @@ def run_tests(directory: Path, *files: str) -> str:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
-    """The directory of somebody who has pasted every named block of the page into its file."""
+    """A directory with every named block of the page in its file."""
     for block in BLOCKS:
         if block.name:
             (tmp_path / block.name).parent.mkdir(exist_ok=True)
@@ -79,7 +79,7 @@ def reader(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_block_of_the_embedding_page_is_known_here() -> None:
+def test_every_block_of_the_embedding_page_is_tested() -> None:
     assert [(block.language, block.name) for block in BLOCKS] == [
         ("sh", ""),
         ("sql", ""),
@@ -176,7 +176,7 @@ def test_the_commands_of_the_page_migrate_a_database_that_has_messages(reader: P
     assert len(hosts.rows(str(reader / "site-before.db"), "PRAGMA table_info(messages)")) == 5
 
 
-def test_the_railway_page_goes_to_the_first_message(tmp_path: Path) -> None:
+def test_railway_page_leads_to_a_first_message(tmp_path: Path) -> None:
     (commands,) = [block.text for block in blocks(RAILWAY) if "/api/messages/send" in block.text]
     volume, reader = tmp_path / "volume", tmp_path / "reader"
     volume.mkdir()
@@ -194,7 +194,7 @@ def test_every_variable_on_the_page_is_a_setting(page: Path) -> None:
 
 
 def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
-    """As it stands, against the four people of the demo; the one wrong password is wrong."""
+    """Each line of the page runs against the demo's four people; one login is wrong on purpose."""
     database = str(tmp_path / "messages.db")
     people = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
     tokens = sign_in(database, **people)
@@ -224,7 +224,7 @@ def test_backup_and_restore_work_as_the_operating_page_says(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_the_first_command_of_the_readme_ends_with_the_demo_serving(tmp_path: Path) -> None:
-    """On a copy of the checkout, with an environment of its own; only the port is not the usual one."""
+    """Runs on a copy of the checkout in a new environment; only the port differs."""
     first, second, *_ = (block.text.strip() for block in blocks(README))
     assert second in (CHECKOUT / ".ci" / "run").read_text()
     for name in ("msgsvc", "sql"):
@@ -244,7 +244,7 @@ def test_the_first_command_of_the_readme_ends_with_the_demo_serving(tmp_path: Pa
     assert demo.returncode == 0
 
 
-def test_the_readme_s_way_to_a_database_that_stays_is_run(tmp_path: Path) -> None:
+def test_readme_commands_create_a_lasting_database(tmp_path: Path) -> None:
     (commands,) = [block.text for block in blocks(README) if "user add" in block.text]
     add, serve = commands.replace(".venv/bin/", "").splitlines()
     password = run(tmp_path, "sh", "-c", add).strip()

@@ -1,4 +1,4 @@
-"""Several processes and one database file: gunicorn with two workers, for real, on the loopback interface."""
+"""Several processes on one database file: gunicorn with two workers."""
 
 import re
 import signal
@@ -38,7 +38,7 @@ def site(environ, start_response):
 
 @contextmanager
 def gunicorn(directory: Path, *options: str) -> Iterator[tuple[int, str]]:
-    """Process id and address of a gunicorn with two workers, which must end well when asked to."""
+    """Process id and address of a gunicorn with two workers; SIGTERM must end it with status 0."""
     (directory / "site_of_gunicorn.py").write_text(SITE)
     command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "--no-control-socket"]
     with subprocess.Popen(
@@ -56,20 +56,20 @@ def gunicorn(directory: Path, *options: str) -> Iterator[tuple[int, str]]:
                 log += line
             yield process.pid, re.search(r"http://127\.0\.0\.1:\d+", log)[0]
             process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=30)
+            _, log = process.communicate(timeout=60)
             assert process.returncode == 0, log
         finally:
             process.kill()
 
 
 def send(url: str, content: str) -> str:
-    """Sends on a connection of its own; the worker that answered."""
+    """Sends on a new connection; returns the worker that answered."""
     request = urllib.request.Request(
         f"{url}/api/messages/send",
         data=b'{"recipient": "uma", "content": "%s"}' % content.encode(),
         headers={"Content-Type": "application/json", "X-User": "thea"},
     )
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.status == 201
         return response.headers["X-Worker"]
 

@@ -1,4 +1,4 @@
-"""msgsvc.testing and the pytest fixture: what a host's own tests work with."""
+"""The test kit for hosts: msgsvc.testing and the pytest fixture."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from msgsvc import Settings, create_app, remote_user
 from msgsvc.testing import Client, Clock
 
 
-def test_a_client_of_its_own_needs_nothing() -> None:
+def test_client_needs_no_arguments() -> None:
     client = Client()
     thea, uma = client.as_user("thea", role="therapist"), client.as_user("uma")
     send(thea, "uma", "How are you feeling today?")
@@ -22,7 +22,7 @@ def test_a_client_of_its_own_needs_nothing() -> None:
     client.close()
 
 
-def test_a_client_that_nobody_was_named_for_has_no_session(client: Client) -> None:
+def test_client_without_a_user_has_no_session(client: Client) -> None:
     client.as_user("thea", "therapist")
     assert refusal(client.get(f"{API}/inbox")) == (401, "unauthorized")
 
@@ -33,7 +33,7 @@ def test_each_client_stays_who_it_is(client: Client) -> None:
     assert [unread(person) for person in (thea, uma, again)] == [0, 1, 0]
 
 
-def test_naming_a_person_again_gives_the_role_anew(client: Client) -> None:
+def test_as_user_again_changes_the_role(client: Client) -> None:
     uma = client.as_user("uma")
     client.as_user("clara", "clinician")
     assert uma.post(f"{API}/send", json={"recipient": "clara", "content": "Hello"}).status_code == 403
@@ -41,13 +41,13 @@ def test_naming_a_person_again_gives_the_role_anew(client: Client) -> None:
     assert uma.post(f"{API}/send", json={"recipient": "clara", "content": "Hello"}).status_code == 201
 
 
-def test_headers_and_environ_of_a_call_are_kept_beside_who_calls(client: Client) -> None:
+def test_call_keeps_its_own_headers_and_environ(client: Client) -> None:
     uma = client.as_user("uma")
     answer = uma.get(f"{API}/inbox", headers={"X-Request-ID": "mine"}, environ_base={"REMOTE_ADDR": "192.0.2.1"})
     assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, "mine")
 
 
-def test_the_clock_moves_only_when_it_is_turned() -> None:
+def test_clock_moves_only_when_advanced() -> None:
     clock = Clock()
     client = Client(clock=clock)
     thea, _ = client.as_user("thea", "therapist"), client.as_user("uma")
@@ -63,7 +63,7 @@ def test_the_clock_moves_only_when_it_is_turned() -> None:
     client.close()
 
 
-def test_a_turned_clock_ends_sessions() -> None:
+def test_advanced_clock_ends_sessions() -> None:
     clock = Clock(epoch_seconds=0)
     client = Client(clock=clock)
     uma = client.as_user("uma")
@@ -82,9 +82,7 @@ def test_a_private_database_is_the_same_for_every_thread() -> None:
     client.close()
 
 
-def test_private_databases_know_nothing_of_each_other_and_leave_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_private_databases_are_isolated_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     one, other = Client(), Client()
     one.as_user("uma")
@@ -96,8 +94,8 @@ def test_private_databases_know_nothing_of_each_other_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_hosts_own_accounts_can_be_acted_as(tmp_path: Path) -> None:
-    """Their table has columns that must be filled and that the kit knows nothing of."""
+def test_host_accounts_can_act_in_tests(tmp_path: Path) -> None:
+    """The host's table has required columns that the kit does not know."""
     path = str(tmp_path / "site.db")
     hosts.create_host_database(path)
     client = Client(create_app(Settings(database=path), authenticate=remote_user))
@@ -125,7 +123,7 @@ def test_each_test_has_an_empty_database(msgsvc_client):
 
 
 def run_pytest(directory: Path, *options: str) -> str:
-    """The output of pytest as somebody runs it who has just installed msgsvc."""
+    """The output of pytest in a directory outside the checkout, with msgsvc installed."""
     foreign = [
         option
         for name in ("schemathesis", "hypothesispytest", "anyio", "pytest_cov")
@@ -136,19 +134,19 @@ def run_pytest(directory: Path, *options: str) -> str:
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
 
-def test_an_installed_msgsvc_offers_its_client_to_every_pytest(tmp_path: Path) -> None:
+def test_installed_package_provides_the_pytest_fixture(tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(EXAMPLE)
     assert "2 passed" in run_pytest(tmp_path)
 
 
-def test_pytest_lists_the_fixture_with_what_it_is(tmp_path: Path) -> None:
+def test_pytest_lists_the_fixture_with_its_description(tmp_path: Path) -> None:
     listed = run_pytest(tmp_path, "--fixtures", "--collect-only")
     assert "msgsvc_client" in listed
     assert "A msgsvc.testing.Client" in listed

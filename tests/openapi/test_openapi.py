@@ -1,4 +1,4 @@
-"""The OpenAPI document is the truth: about every route, every limit and every response."""
+"""The OpenAPI document agrees with every route, every limit and every response."""
 
 import ast
 import re
@@ -64,7 +64,7 @@ def test_every_description_belongs_to_a_route() -> None:
     assert handlers == OPERATIONS.keys()
 
 
-def test_an_embedded_application_describes_its_prefix_and_leaves_accounts_to_the_host() -> None:
+def test_embedded_document_has_the_prefix_and_no_account_paths() -> None:
     app = create_app(Settings(database=":memory:", prefix="/team/chat"), authenticate=msgsvc.remote_user)
     client = Client(app)
     document = client.get("/api/openapi.json").json
@@ -75,7 +75,7 @@ def test_an_embedded_application_describes_its_prefix_and_leaves_accounts_to_the
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_the_document_asks_for_a_session_where_the_table_does(document: dict[str, Any], route: Route) -> None:
+def test_document_requires_a_session_where_the_route_table_does(document: dict[str, Any], route: Route) -> None:
     operation = document["paths"][template(route)][route.method.lower()]
     assert operation["security"] == ([] if route.access is Access.ANYONE else [{"session": []}])
     assert ("403" in operation["responses"]) == (route.access is not Access.ANYONE or "login" in route.path)
@@ -83,7 +83,7 @@ def test_the_document_asks_for_a_session_where_the_table_does(document: dict[str
 
 def test_every_component_is_used(document: dict[str, Any]) -> None:
     used = set(re.findall(r"#/components/(\w+)/([\w-]+)", str(document)))
-    # Answers to what is no operation, errors that the server gives before any, and what only they name.
+    # Responses outside any operation (unknown path, errors of the server itself) and the components only they use.
     used |= {("responses", "Error404"), ("responses", "Error405"), ("securitySchemes", "session")}
     used |= {("examples", code) for code in ("bad_request", "headers_too_large")}
     components = document["components"]
@@ -111,12 +111,12 @@ def test_every_error_is_in_the_table_and_has_a_sentence() -> None:
     assert [code for code, sentence in named.items() if not sentence and not ERRORS[code][1]] == []
 
 
-def test_every_code_of_the_table_stands_on_the_page_for_callers() -> None:
+def test_api_page_lists_every_error_code() -> None:
     page = (CHECKOUT / "docs" / "api.md").read_text(encoding="utf-8")
     assert [code for code in ERRORS if f"`{code}`" not in page] == []
 
 
-def test_every_code_of_the_table_is_one_that_the_code_knows() -> None:
+def test_every_error_code_of_the_table_is_used() -> None:
     constants = {node.value for node in code_outside_of_the_table() if isinstance(node, ast.Constant)}
     assert ERRORS.keys() - constants == set()
 
@@ -125,7 +125,7 @@ def test_every_code_of_the_table_is_one_that_the_code_knows() -> None:
 
 
 def examples(document: dict[str, Any]) -> Iterator[tuple[object, dict[str, Any]]]:
-    """Every example with the schema that it illustrates."""
+    """Every example with its schema."""
     for schema in document["components"]["schemas"].values():
         yield from ((example, schema) for example in schema.get("examples", []))
     for parameter in document["components"]["parameters"].values():
@@ -140,7 +140,7 @@ def test_every_example_is_valid(document: dict[str, Any]) -> None:
         judge.validate(example, schema)
 
 
-# Limits: the service takes what the document allows, and refuses the nearest that it does not
+# Limits: the service accepts the documented extreme values and refuses the next value beyond them
 
 QUERIES = [
     (route, name)
@@ -151,7 +151,7 @@ QUERIES = [
 
 
 def beyond(schema: dict[str, Any]) -> tuple[list[object], list[object]]:
-    """The outermost values that a schema allows, and the nearest that it does not."""
+    """The extreme values that a schema allows, and the next values beyond them."""
     if schema.get("type") == "integer":
         return [schema["minimum"], schema["maximum"]], [schema["minimum"] - 1, schema["maximum"] + 1]
     if "maxLength" in schema:
@@ -238,7 +238,7 @@ def test_a_field_has_the_limits_of_the_document(
     assert [answer(value) for value in refused] == [400] * len(refused)
 
 
-# The judge of every response that a client of the suite receives (conftest.py)
+# The check of every response that a test client receives (conftest.py)
 
 LIES: dict[str, Callable[[TestResponse], None]] = {
     "a status that is not documented": lambda response: setattr(response, "status_code", 418),
@@ -261,9 +261,7 @@ LIES: dict[str, Callable[[TestResponse], None]] = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_a_response_that_the_document_does_not_foresee_fails_its_test(
-    client: Client, lie: Callable[[TestResponse], None]
-) -> None:
+def test_undocumented_response_fails_its_test(client: Client, lie: Callable[[TestResponse], None]) -> None:
     response = client.as_user("uma").get(f"{API}/unread")
     judge = description(client.app.services.openapi)
     judge.judge(response)
@@ -273,25 +271,25 @@ def test_a_response_that_the_document_does_not_foresee_fails_its_test(
 
 
 @pytest.mark.parametrize("status", [200, 401, 404])
-def test_a_path_that_is_not_documented_may_only_be_missing(client: Client, status: int) -> None:
+def test_undocumented_path_must_be_404(client: Client, status: int) -> None:
     response = client.get("/api/elsewhere")
     response.status_code = status
     with nullcontext() if status == 404 else pytest.raises(AssertionError):
         description(client.app.services.openapi).judge(response)
 
 
-def test_every_client_of_the_suite_is_judged(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_test_client_is_checked_against_the_document(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[TestResponse] = []
     monkeypatch.setattr(Description, "judge", lambda _, response: judged.append(response))
     received = [client.get("/healthz"), client.as_user("uma").get(f"{API}/unread")]
     assert judged == received
 
 
-# Schemathesis: what can be derived from the document, done to the service
+# Schemathesis: requests generated from the document and sent to the service
 
 
 class Service:
-    """The application that is tried; cases are made before it is, and some of them end the session they use."""
+    """Calls the current test's application. ADMIN stands for a new session each time, since some cases end theirs."""
 
     client: Client
     ADMIN = "Bearer in-place-of-an-admins-session"
@@ -332,7 +330,7 @@ def examples_that_exist() -> Iterator[None]:
 
 
 BEYOND_SCHEMAS = {"self_block", "self_conversation", "self_message", "staff_not_blockable", "idempotency_key_reused"}
-"""Refusals of what a schema has to allow: it sees neither two values at once nor the database."""
+"""Refusals that a schema cannot express: rules about two values at once, or about stored data."""
 
 
 def is_beyond_schemas(case: schemathesis.Case, code: str) -> bool:

@@ -1,4 +1,4 @@
-"""Log lines: what they hold, and what they never do."""
+"""Log lines: their fields, and what they must never contain."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def test_at_most_32_characters_of_a_method_are_logged(client: Client, caplog: py
         RequestLine("r-3", "GET", f"{API}/inbox", 200, 1e-05, 'Zoë "Z" 💬\n'),
     ],
 )
-def test_the_server_writes_the_line_that_logging_would(
+def test_server_log_line_equals_the_logging_line(
     line: RequestLine, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.INFO, "msgsvc"):
@@ -67,17 +67,17 @@ def test_the_server_writes_the_line_that_logging_would(
     assert list(by_server.items()) == list(by_logging.items())
 
 
-def test_the_text_form_holds_the_same_for_people() -> None:
+def test_text_format_has_the_same_fields() -> None:
     record = logging.makeLogRecord(
         {"levelname": "INFO", "msg": "request", "fields": {"status": 200, "username": "uma"}}
     )
     assert TextFormatter().format(record).endswith(" info: request status=200 username=uma")
 
 
-def test_no_text_password_or_token_gets_into_a_line(
+def test_log_has_no_message_text_password_or_token(
     people: dict[str, Client], client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither from what is accepted nor from what is refused; the whole suite's log is searched for them too."""
+    """Neither accepted nor refused input is logged. conftest.py searches the log of the whole suite too."""
     uma = people["uma"]
     with caplog.at_level(logging.DEBUG, "msgsvc"):
         message = {"recipient": "thea", "content": "sentinel-content", "subject": "sentinel-subject"}
@@ -97,7 +97,7 @@ def test_no_text_password_or_token_gets_into_a_line(
     assert "sentinel" not in caplog.text
 
 
-def test_a_fault_of_ours_is_told_by_its_place_and_not_by_its_text(
+def test_internal_error_log_names_the_place_but_not_the_message(
     people: dict[str, Client], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:

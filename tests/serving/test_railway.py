@@ -1,4 +1,4 @@
-"""railway.json: the very start command, with the variables that Railway sets, on a directory in place of the volume."""
+"""railway.json: its start command with Railway's variables, and a directory in place of the volume."""
 
 import re
 import socket
@@ -18,7 +18,7 @@ def login(service: Service) -> str:
     return answer.json["token"]
 
 
-def test_a_redeployment_finds_everything_again(tmp_path: Path) -> None:
+def test_redeployment_keeps_all_data(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
     with deployed(volume) as first:
@@ -52,7 +52,7 @@ def test_a_redeployment_with_another_admin_password_changes_no_account(tmp_path:
         login(second)
 
 
-def test_every_interface_is_listened_on_only_because_the_command_says_so(tmp_path: Path) -> None:
+def test_default_host_is_loopback_and_railway_listens_on_all(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
 
@@ -67,7 +67,7 @@ def test_every_interface_is_listened_on_only_because_the_command_says_so(tmp_pat
         assert not answers_beyond_localhost(anywhere_else)
 
 
-def test_the_configuration_says_what_railway_understands() -> None:
+def test_railway_json_has_valid_fields() -> None:
     assert CONFIG["build"] == {"builder": "RAILPACK"}
     assert DEPLOY["restartPolicyType"] == "ON_FAILURE"
     numbers = ["healthcheckTimeout", "restartPolicyMaxRetries", "overlapSeconds", "drainingSeconds"]
@@ -75,7 +75,7 @@ def test_the_configuration_says_what_railway_understands() -> None:
     assert DEPLOY["drainingSeconds"] > server.DRAIN_SECONDS + 2
 
 
-def test_the_builder_finds_this_package_to_install() -> None:
+def test_railway_requirements_install_this_package() -> None:
     """Railpack runs ``pip install -r requirements.txt``, with the sources beside it only where it reads file://."""
     text = (CHECKOUT / "requirements.txt").read_text()
     assert re.findall(r"^[^#\n].*", text, flags=re.MULTILINE) == ["."]

@@ -1,157 +1,33 @@
-"""Migration: whatever a file holds, it ends in the one present schema, as a whole or not at all, and loses nothing."""
+"""Migration: every supported file gets the present schema and loses nothing."""
 
 import random
-import re
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from collections import defaultdict
 from contextlib import closing
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
-from processes import CHECKOUT
+from old_databases import (
+    ADDABLE,
+    COLUMNS,
+    CONSTRAINTS,
+    EVERY_MIGRATION,
+    ROWS,
+    USERS,
+    dump,
+    execute,
+    insert_rows,
+    messages_table,
+    recounted,
+    rows,
+    schema,
+    summaries,
+)
 from support import inbox, send
 
 from msgsvc import Settings, create_app
-from msgsvc.storage.base import MigrationError
-from msgsvc.storage.sql_files import sql_directory
 from msgsvc.storage.sqlite.migrations import PAGE_BYTES, migrate
 from msgsvc.testing import Client
-
-EVERY_MIGRATION = [path.stem for path in sorted((sql_directory("sqlite") / "migrations").glob("*.sql"))]
-
-COLUMNS = {
-    "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
-    "sender_username": "TEXT NOT NULL",
-    "recipient_username": "TEXT NOT NULL",
-    "subject": "TEXT",
-    "content": "TEXT NOT NULL",
-    "is_read": "INTEGER DEFAULT 0",
-    "read_at": "TIMESTAMP",
-    "sent_at": "TIMESTAMP DEFAULT CURRENT_TIMESTAMP",
-    "deleted_at": "TIMESTAMP",
-    "is_deleted_by_sender": "INTEGER DEFAULT 0",
-    "is_deleted_by_recipient": "INTEGER DEFAULT 0",
-    "created_at": "TIMESTAMP DEFAULT CURRENT_TIMESTAMP",
-}
-"""The specified table, column by column."""
-
-CONSTRAINTS = """,
-    FOREIGN KEY (sender_username) REFERENCES users (username),
-    FOREIGN KEY (recipient_username) REFERENCES users (username),
-    CHECK (sender_username != recipient_username)"""
-
-ADDABLE = [name for name in COLUMNS if name not in ("id", "sender_username", "recipient_username", "content")]
-
-USERS = """
-    CREATE TABLE users (id INTEGER PRIMARY KEY, full_name TEXT, username TEXT NOT NULL UNIQUE, role TEXT NOT NULL);
-    INSERT INTO users (full_name, username, role)
-    VALUES ('Thea T', 'thea', 'therapist'), ('Uma U', 'uma', 'user'), ('Ugo', 'ugo', 'user');
-"""
-AT = ["2025-01-01 10:00:00", "2025-01-01 10:00:01", "2025-01-01 10:00:02"]
-ROWS = [
-    # In the order of COLUMNS, from id to created_at.
-    (1, "thea", "uma", "Hello", "one", 1, AT[1], AT[0], None, 0, 0, AT[0]),
-    (2, "uma", "thea", None, "two", 0, None, AT[0], None, 1, 0, AT[0]),
-    (3, "thea", "uma", None, "three", 0, None, AT[1], None, 0, 1, AT[1]),
-    (5, "ugo", "uma", None, "four", 0, None, AT[1], AT[2], 1, 1, AT[1]),
-    (9, "ugo", "uma", "Hi", "five", 0, None, AT[2], None, 0, 0, AT[2]),
-    (10, "ugo", "uma", None, "six", None, None, AT[2], None, None, None, AT[2]),
-]
-
-
-def execute(path: str, script: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(script)
-
-
-def rows(path: str, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query, parameters).fetchall()
-
-
-def dump(path: str) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
-
-
-def messages_table(lacking: tuple[str, ...] = (), constraints: str = CONSTRAINTS) -> str:
-    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items() if name not in lacking)
-    return f"CREATE TABLE messages ({columns}{constraints});"
-
-
-def insert_rows(path: str, lacking: tuple[str, ...] = ()) -> None:
-    kept = [position for position, name in enumerate(COLUMNS) if name not in lacking]
-    names = ", ".join(name for name in COLUMNS if name not in lacking)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(
-            f"INSERT INTO messages ({names}) VALUES ({', '.join('?' * len(kept))})",
-            [[row[position] for position in kept] for row in ROWS],
-        )
-
-
-def schema(path: str) -> dict[str, object]:
-    """Columns of messages, and everything that is the service's own or on messages, whatever the host has beside."""
-    columns = dict(rows(path, "SELECT name, type FROM pragma_table_info('messages')"))
-    objects = rows(
-        path,
-        "SELECT type, name, sql FROM sqlite_master"
-        " WHERE name GLOB 'msgsvc_*' OR name GLOB 'idx_messages*' ORDER BY name",
-    )
-    tables = [name for kind, name, _ in objects if kind == "table"]
-    return {
-        "messages": columns,
-        "objects": objects,
-        "tables": {name: rows(path, "SELECT name, type FROM pragma_table_info(?)", (name,)) for name in tables},
-    }
-
-
-def recounted(path: str) -> tuple[set[Any], set[Any]]:
-    """What the summaries must say, counted in plain Python: the conversations and the mailboxes."""
-    unread: dict[tuple[str, str], int] = defaultdict(int)
-    newest: dict[tuple[str, str], int] = {}
-    query = (
-        "SELECT id, sender_username, recipient_username, is_read, deleted_at, is_deleted_by_sender,"
-        " is_deleted_by_recipient FROM messages ORDER BY id"
-    )
-    for message_id, sender, recipient, is_read, deleted_at, by_sender, by_recipient in rows(path, query):
-        if deleted_at is None and not by_sender:
-            newest[sender, recipient] = message_id
-        if deleted_at is None and not by_recipient:
-            newest[recipient, sender] = message_id
-            unread[recipient, sender] += not is_read
-    conversations = {(*pair, message_id, unread[pair]) for pair, message_id in newest.items()}
-    mailboxes = {
-        (
-            owner,
-            sum(row[3] for row in conversations if row[0] == owner),
-            sum(row[0] == owner for row in conversations),
-            sum(row[0] == owner and row[3] > 0 for row in conversations),
-        )
-        for owner in {row[0] for row in conversations}
-    }
-    return conversations, mailboxes
-
-
-def summaries(path: str) -> tuple[set[Any], set[Any]]:
-    conversations = rows(path, "SELECT owner, partner, last_message_id, unread_count FROM msgsvc_conversations")
-    mailboxes = rows(
-        path, "SELECT owner, total_unread, conversation_count, unread_conversation_count FROM msgsvc_mailboxes"
-    )
-    return set(conversations), {row for row in mailboxes if row[2]}
-
-
-@pytest.fixture(scope="module")
-def fresh_schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    path = str(tmp_path_factory.mktemp("fresh") / "messages.db")
-    migrate(path)
-    return schema(path)
-
 
 # A fresh file
 
@@ -183,7 +59,7 @@ def test_only_a_new_file_gets_small_pages(database_path: str, tmp_path: Path) ->
     assert new == (PAGE_BYTES,) != old
 
 
-def test_a_message_to_oneself_is_refused_by_the_table_itself(database_path: str) -> None:
+def test_table_refuses_a_message_to_oneself(database_path: str) -> None:
     migrate(database_path)
     with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         execute(
@@ -193,7 +69,7 @@ def test_a_message_to_oneself_is_refused_by_the_table_itself(database_path: str)
         )
 
 
-def test_everything_created_is_messages_users_or_begins_with_the_own_prefix(database_path: str) -> None:
+def test_created_objects_have_the_own_prefix(database_path: str) -> None:
     migrate(database_path)
     names = {name for (name,) in rows(database_path, "SELECT name FROM sqlite_master")}
     foreign = {name for name in names if not name.startswith(("msgsvc_", "sqlite_", "idx_messages_"))}
@@ -218,7 +94,9 @@ HOST_TABLES = (
 
 
 @pytest.mark.parametrize("with_messages", [False, True])
-def test_everything_a_host_has_stays(database_path: str, fresh_schema: dict[str, object], with_messages: bool) -> None:
+def test_migration_keeps_all_host_objects(
+    database_path: str, fresh_schema: dict[str, object], with_messages: bool
+) -> None:
     execute(database_path, HOST_TABLES)
     if with_messages:
         execute(database_path, messages_table() + "ALTER TABLE messages ADD COLUMN ward TEXT DEFAULT 'north';")
@@ -253,7 +131,7 @@ def test_the_service_works_on_a_hosts_users(database_path: str) -> None:
         "CREATE TABLE Users (Username TEXT NOT NULL COLLATE NOCASE UNIQUE, Role TEXT, UNIQUE (role, username))",
     ],
 )
-def test_any_users_table_with_a_unique_username_and_a_role_is_taken_as_found(database_path: str, users: str) -> None:
+def test_users_table_with_unique_username_and_role_is_accepted(database_path: str, users: str) -> None:
     execute(database_path, users)
     definition = rows(database_path, "SELECT sql FROM sqlite_master WHERE lower(name) = 'users'")
     migrate(database_path)
@@ -278,7 +156,7 @@ def lacking_id(lacking: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("lacking", [(), *LACKING], ids=lacking_id)
 @pytest.mark.parametrize("constraints", [CONSTRAINTS, ""], ids=["constrained", "bare"])
-def test_a_messages_table_of_any_age_is_completed(
+def test_older_messages_table_gets_all_columns(
     database_path: str, fresh_schema: dict[str, object], lacking: tuple[str, ...], constraints: str
 ) -> None:
     execute(database_path, USERS + messages_table(lacking, constraints))
@@ -298,7 +176,7 @@ DEFAULTS = {"is_read": 0, "is_deleted_by_sender": 0, "is_deleted_by_recipient": 
 
 
 @pytest.mark.parametrize("lacking", LACKING, ids=lacking_id)
-def test_a_row_gets_the_default_of_an_added_column_or_what_its_twin_says(
+def test_added_column_gets_its_default_or_the_value_of_its_counterpart(
     database_path: str, lacking: tuple[str, ...]
 ) -> None:
     execute(database_path, USERS + messages_table(lacking))
@@ -317,7 +195,7 @@ def test_a_row_gets_the_default_of_an_added_column_or_what_its_twin_says(
 
 
 @pytest.mark.parametrize("lacking", LACKING, ids=lacking_id)
-def test_a_host_goes_on_inserting_without_an_added_column(database_path: str, lacking: tuple[str, ...]) -> None:
+def test_host_can_insert_without_an_added_column(database_path: str, lacking: tuple[str, ...]) -> None:
     execute(database_path, USERS + messages_table(lacking))
     migrate(database_path)
     execute(
@@ -364,189 +242,3 @@ def test_a_second_migration_changes_nothing(database_path: str, lacking: tuple[s
     assert migrate(database_path) == []
     assert Path(database_path).read_bytes() == content
     assert dump(database_path) == text
-
-
-# Refusals
-
-
-def users_table(columns: str) -> str:
-    return f"CREATE TABLE users ({columns});"
-
-
-REFUSALS = {
-    "users without role": (users_table("username TEXT PRIMARY KEY"), "users"),
-    "users without username": (users_table("name TEXT PRIMARY KEY, role TEXT"), "users"),
-    "username not unique": (users_table("username TEXT, role TEXT"), "username"),
-    "username unique with another": (users_table("username TEXT, role TEXT, UNIQUE (username, role)"), "username"),
-    "username unique for some": (
-        users_table("username TEXT, role TEXT") + "CREATE UNIQUE INDEX u ON users (username) WHERE role = 'admin'",
-        "username",
-    ),
-    "messages without content": (USERS + messages_table(("content",)), "content"),
-    "messages without sender": (USERS + messages_table(("sender_username",), ""), "sender_username"),
-    "messages without id": (USERS + messages_table(("id",)), "id"),
-    "id of another type": (USERS + messages_table().replace(COLUMNS["id"], "TEXT PRIMARY KEY"), "id"),
-    "id no key": (USERS + messages_table().replace(COLUMNS["id"], "INTEGER"), "id"),
-    "id half a key": (
-        USERS + messages_table(("id",), ", id INTEGER, PRIMARY KEY (id, content)"),
-        "id",
-    ),
-    "messages a view": (USERS + "CREATE VIEW messages AS SELECT 1 AS id;", "messages"),
-    "users a view": (
-        "CREATE TABLE people (username TEXT PRIMARY KEY, role TEXT);"
-        "CREATE VIEW users AS SELECT username, role FROM people;",
-        "users",
-    ),
-}
-
-
-def assert_refused_and_untouched(path: str, word: str) -> None:
-    before = Path(path).read_bytes()
-    with pytest.raises(MigrationError) as caught:
-        migrate(path)
-    assert word in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert Path(path).read_bytes() == before
-    assert [file.name for file in Path(path).parent.iterdir()] == [Path(path).name]
-
-
-@pytest.mark.parametrize(("script", "word"), REFUSALS.values(), ids=REFUSALS)
-def test_what_cannot_be_migrated_is_refused_in_one_line_and_left_as_it_was(
-    database_path: str, script: str, word: str
-) -> None:
-    execute(database_path, script)
-    assert_refused_and_untouched(database_path, word)
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ("INSERT INTO msgsvc_migrations (name, digest) VALUES ('9999_from_the_future', 'x')", "9999_from_the_future"),
-        ("UPDATE msgsvc_migrations SET digest = 'x' WHERE name LIKE '0002%'", "0002"),
-    ],
-    ids=["newer", "changed"],
-)
-def test_a_database_of_another_version_is_refused_and_left_as_it_was(
-    database_path: str, change: str, word: str
-) -> None:
-    migrate(database_path)
-    execute(database_path, change)
-    assert_refused_and_untouched(database_path, word)
-
-
-def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(database_path: str) -> None:
-    scripts = sorted((sql_directory("sqlite") / "migrations").glob("*.sql"))
-    table = re.findall(r"CREATE TABLE (\w+)", "".join(script.read_text(encoding="utf-8") for script in scripts))[-1]
-    execute(database_path, USERS + messages_table(tuple(ADDABLE)) + f"CREATE TABLE {table} (x);")
-    insert_rows(database_path, tuple(ADDABLE))
-    before = Path(database_path).read_bytes()
-    with pytest.raises(MigrationError, match=table):
-        migrate(database_path)
-    assert Path(database_path).read_bytes() == before
-
-
-def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(database_path: str) -> None:
-    Path(database_path).write_bytes(b"Dear diary, " * 1000)
-    with pytest.raises(MigrationError):
-        migrate(database_path)
-    assert Path(database_path).read_bytes() == b"Dear diary, " * 1000
-
-
-# Several at once, and a crash in the middle
-
-CHILD = """
-import sys
-sys.path.append(sys.argv[2])
-from msgsvc.storage.sqlite.migrations import migrate
-print("ready", flush=True)
-sys.stdin.readline()
-print(",".join(migrate(sys.argv[1])))
-"""
-
-
-def start_migrating(path: str) -> "subprocess.Popen[str]":
-    """A process that is about to migrate and waits for a line."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, path, str(CHECKOUT)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout
-    assert child.stdout.readline() == "ready\n"
-    return child
-
-
-def let_go(child: "subprocess.Popen[str]") -> None:
-    assert child.stdin
-    child.stdin.write("\n")
-    child.stdin.flush()
-
-
-@pytest.fixture(scope="module")
-def large_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An older database with 200,000 messages."""
-    path = str(tmp_path_factory.mktemp("large") / "messages.db")
-    execute(path, USERS + messages_table(("is_deleted_by_sender", "created_at")))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(
-            "INSERT INTO messages (sender_username, recipient_username, content, is_read) VALUES (?, ?, 'Hello', ?)",
-            ((*(("thea", "uma") if n % 2 else ("uma", "ugo")), n % 3 == 0) for n in range(200_000)),
-        )
-    return Path(path).read_bytes()
-
-
-@pytest.mark.parametrize("kind", ["fresh", "older", "large"])
-def test_several_processes_may_migrate_one_database_at_once(
-    database_path: str, fresh_schema: dict[str, object], large_file: bytes, kind: str
-) -> None:
-    if kind == "older":
-        execute(database_path, USERS + messages_table(("sent_at", "is_read")))
-        insert_rows(database_path, ("sent_at", "is_read"))
-    elif kind == "large":
-        Path(database_path).write_bytes(large_file)
-    children = [start_migrating(database_path) for _ in range(4)]
-    for child in children:
-        let_go(child)
-    ended = [child.communicate() for child in children]
-    assert [errors for _, errors in ended] == [""] * 4
-    assert sorted(output.strip() for output, _ in ended) == ["", "", "", ",".join(EVERY_MIGRATION)]
-    assert schema(database_path) == fresh_schema
-    assert summaries(database_path) == recounted(database_path)
-
-
-@pytest.mark.fault
-def test_a_crash_in_the_middle_leaves_the_old_schema_or_the_new(
-    database_path: str, fresh_schema: dict[str, object], large_file: bytes
-) -> None:
-    def restore() -> None:
-        for leftover in Path(database_path).parent.iterdir():
-            leftover.unlink()
-        Path(database_path).write_bytes(large_file)
-
-    restore()
-    old_schema = schema(database_path)
-    old_rows = rows(database_path, "SELECT * FROM messages")
-    whole = start_migrating(database_path)
-    begun = time.monotonic()
-    let_go(whole)
-    whole.communicate()
-    duration = time.monotonic() - begun
-
-    moments = [random.uniform(0, 1.2 * duration) for _ in range(5)]
-    for moment in moments:
-        restore()
-        child = start_migrating(database_path)
-        let_go(child)
-        time.sleep(moment)
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
-
-        assert rows(database_path, "PRAGMA integrity_check") == [("ok",)], moments
-        if schema(database_path) != fresh_schema:
-            assert schema(database_path) == old_schema, moments
-            assert rows(database_path, "SELECT * FROM messages") == old_rows, moments
-            assert migrate(database_path) == EVERY_MIGRATION
-        assert migrate(database_path) == []
-        assert summaries(database_path) == recounted(database_path)

@@ -1,4 +1,4 @@
-"""The summaries that the inbox is read from, under whatever statements a host runs on messages."""
+"""The summaries behind the inbox stay right under any statement that a host runs on messages."""
 
 import random
 import sqlite3
@@ -80,7 +80,7 @@ def everything(connection: sqlite3.Connection, sql: str, *parameters: object) ->
 
 @pytest.mark.parametrize("recursive_triggers", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_summaries_agree_and_versions_move_whatever_statements_a_host_runs(
+def test_summaries_and_versions_follow_any_host_statement(
     database_path: str, seed: int, recursive_triggers: bool
 ) -> None:
     migrate(database_path)
@@ -102,7 +102,7 @@ def test_summaries_agree_and_versions_move_whatever_statements_a_host_runs(
                     assert now[owner] != versions.get(owner), statement
 
 
-def test_reading_moves_nothing_but_the_reader_s_count(database_path: str) -> None:
+def test_mark_read_changes_only_the_readers_count(database_path: str) -> None:
     migrate(database_path)
     with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
         insert = "INSERT INTO messages (sender_username, recipient_username, content) VALUES ('thea', 'uma', 'Hello')"
