@@ -1,6 +1,6 @@
 """The JSON of the rows of lists, written straight from the database rows: a page of dicts costs twice as much."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from json.encoder import encode_basestring as string
 
@@ -9,18 +9,31 @@ from msgsvc.times import rfc3339
 
 PREVIEW_LIMIT = 100
 
+MESSAGES_BYTES = 256 * 1024
+"""An answer holds messages of at most so many bytes of JSON, and one message at least."""
 
-def messages(rows: Iterable[Row], owner: str, partner: str) -> Iterator[str]:
-    """Messages between two people, from the seven columns of the history statements; the second says whether the owner
-    sent it."""
+
+def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple[list[str], bool]:
+    """The first messages between two people, as many as one answer holds; and whether there are more.
+
+    The rows have the seven columns of the history statements; the second says whether the owner sent the message. Rows
+    that the answer has no room for are not fetched.
+    """
     owner, partner = string(owner), string(partner)
     directions = (f'"sender":{partner},"recipient":{owner}', f'"sender":{owner},"recipient":{partner}')
+    page: list[str] = []
+    room = MESSAGES_BYTES
     for message_id, is_from_owner, subject, content, is_read, read_at, sent_at in rows:
-        yield (
+        message = (
             f'{{"id":{message_id},{directions[is_from_owner]},"content":{string(content)},'
             f'"subject":{"null" if subject is None else string(subject)},"is_read":{"true" if is_read else "false"},'
             f'"read_at":{_time(read_at)},"sent_at":{_time(sent_at)}}}'
         )
+        room -= 1 + (len(message) if message.isascii() else len(message.encode()))
+        if page and (room < 0 or len(page) == limit):
+            return page, True
+        page.append(message)
+    return page, False
 
 
 def inbox_row(row: Row) -> str:

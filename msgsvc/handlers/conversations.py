@@ -1,5 +1,7 @@
 """Conversations: the inbox, the unread badge, the history with one person, and what is done to all of it."""
 
+from contextlib import closing
+
 from msgsvc import fields
 from msgsvc.errors import ApiError
 from msgsvc.json_http import NO_CONTENT, Response, encoded_list, entity_tag, matches
@@ -67,16 +69,17 @@ def conversation(request: Request, username: str) -> Response:
         caller = request.caller.username
         facts = _sending_facts(snapshot, caller, partner)
         if "after" in query:
-            rows = snapshot.all("select_messages_after", caller=caller, partner=partner, after=after, limit=limit + 1)
+            rows = snapshot.each("select_messages_after", caller=caller, partner=partner, after=after, limit=limit + 1)
         else:
-            rows = snapshot.all("select_messages_up_to", caller=caller, partner=partner, up_to=up_to, limit=limit + 1)
-    oldest_first = rows[:limit] if "after" in query else rows[:limit][::-1]
+            rows = snapshot.each("select_messages_up_to", caller=caller, partner=partner, up_to=up_to, limit=limit + 1)
+        with closing(rows):
+            page, has_more = messages(rows, caller, partner, limit)
     others = {
         "participant_count": 2,
-        "has_more": len(rows) > limit,
+        "has_more": has_more,
         "can_reply": decide_sending(facts).allowed,
     }
-    return Response(encoded_list("messages", messages(oldest_first, caller, partner), others))
+    return Response(encoded_list("messages", page if "after" in query else reversed(page), others))
 
 
 def mark_conversation_read(request: Request, username: str) -> Response:

@@ -1,5 +1,7 @@
 """Monitoring: what admins may look at. A look changes nothing but the audit, and is answered only once it is there."""
 
+from contextlib import closing
+
 from msgsvc import fields
 from msgsvc.audit import audit
 from msgsvc.errors import ApiError
@@ -49,10 +51,11 @@ def conversation(request: Request, a: str, b: str) -> Response:
     with request.read() as snapshot:
         if any(snapshot.first("select_account", username=name) is None for name in participants):
             raise ApiError("user_not_found")
-        rows = snapshot.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
+        with closing(snapshot.each("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)) as rows:
+            page, has_more = messages(rows, a, b, limit)
     _audit_look(request, "conversation_viewed", " and ".join(participants), reason)
-    others = {"participants": participants, "has_more": len(rows) > limit}
-    return Response(encoded_list("messages", messages(reversed(rows[:limit]), a, b), others))
+    others = {"participants": participants, "has_more": has_more}
+    return Response(encoded_list("messages", reversed(page), others))
 
 
 def _audit_look(request: Request, action: str, subject: str | None, reason: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -63,13 +64,16 @@ class Connection:
 
     def each(self, name: str, **parameters: object) -> Generator[Row, None, None]:
         """The rows of the named statement as they are fetched. Close it where not all of them are read."""
-        self.raw.text_factory = _decode
+        fetched = 0
         try:
-            yield from self.raw.execute(self._statements[name], parameters)
+            for row in self.raw.execute(self._statements[name], parameters):
+                yield row
+                fetched += 1
         except sqlite3.Error as error:
-            raise self._storage_error(error) from error
-        finally:
-            self.raw.text_factory = str
+            if not _is_undecodable(error) or self.raw.text_factory is _decode:
+                raise self._storage_error(error) from error
+            self.raw.text_factory = _decode
+            yield from islice(self.each(name, **parameters), fetched, None)
 
     def run(self, name: str, **parameters: object) -> int:
         """Runs the named statement; the number of rows it changed."""
