@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgsvc.accounts import create_first_admin
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
+from msgsvc.json_http import Encoded, encode_json
 from msgsvc.middleware import Call
 from msgsvc.openapi import document
 from msgsvc.request import Services
@@ -65,7 +66,7 @@ def create_app(
         SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate),
         clock,
         PasswordHasher(settings.threads),
-        document(table, standalone=standalone),
+        Encoded(encode_json(document(table, standalone=standalone))),
     )
     app = App(services, table)
     if standalone:

@@ -129,6 +129,11 @@ class Call:
         run_later = self._environ.get(RUN_LATER, _run_now)
         run_later(try_to_prolong)
 
+    def account(self) -> str | None:
+        """The account that called, once the call has been authorized."""
+        caller = self._request.known_caller
+        return caller.username if caller else None
+
     def respond(self) -> Answer:
         """The response, once what the call wrote is stored."""
         request = self._request
@@ -143,11 +148,11 @@ class Call:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
         method = self._environ["REQUEST_METHOD"]
         milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
-        caller = request.known_caller
         write_line = self._environ.get(LOG_REQUEST, log_request)
-        username = caller.username if caller else None
         write_line(
-            RequestLine(self._id, method[:_LOGGED_METHOD_LIMIT], self._path, response.status, milliseconds, username)
+            RequestLine(
+                self._id, method[:_LOGGED_METHOD_LIMIT], self._path, response.status, milliseconds, self.account()
+            )
         )
         return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
 

@@ -1,6 +1,6 @@
 """One request: its environ, read strictly; and the database, read and written as its caller."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from msgsvc.audit import Actor
 from msgsvc.authorization import Access, Authentication, Caller, Credentials, check_access
 from msgsvc.errors import ApiError
-from msgsvc.json_http import read_json
+from msgsvc.json_http import Encoded, read_json
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Commit, Result, Snapshot, Storage, Transaction
 from msgsvc.tokens import PasswordHasher
@@ -27,7 +27,7 @@ class Services:
     authentication: Authentication
     clock: Callable[[], float]
     passwords: PasswordHasher
-    openapi: Mapping[str, Any]
+    openapi: Encoded
 
 
 class Request:

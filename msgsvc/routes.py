@@ -20,7 +20,7 @@ Handler = Callable[..., Response]
 class Lane(Enum):
     """Which thread of ``msgsvc serve`` answers a call. Other servers answer every call in one of their own threads."""
 
-    INLINE_READ = "the event loop: only where a read takes a few local microseconds"
+    INLINE_READ = "the event loop: only where an answer takes a few local microseconds"
     BATCHED_WRITE = "the write batcher: many calls share one commit"
     WORKER = "a worker thread"
 
@@ -57,8 +57,8 @@ MESSAGE_ROUTES = [
 ]
 
 SYSTEM_ROUTES = [
-    Route("GET", "/healthz", system.health, ANYONE, WORKER),
-    Route("GET", "/api/openapi.json", system.openapi, ANYONE, WORKER),
+    Route("GET", "/healthz", system.health, ANYONE, INLINE_READ),
+    Route("GET", "/api/openapi.json", system.openapi, ANYONE, INLINE_READ),
 ]
 
 ACCOUNT_ROUTES = [

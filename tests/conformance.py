@@ -1,6 +1,8 @@
 """Checks responses against the OpenAPI document of the application that gave them."""
 
+import json
 import re
+from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -101,12 +103,7 @@ class Description:
             assert response.json["code"] in content["examples"], response.text
 
 
-_descriptions: dict[tuple[str, ...], Description] = {}
-
-
-def description(document: dict[str, Any]) -> Description:
-    """The description for a document; applications with the same paths share one."""
-    key = (*document["paths"], *document["components"])
-    if key not in _descriptions:
-        _descriptions[key] = Description(document)
-    return _descriptions[key]
+@cache
+def description(document: str) -> Description:
+    """The description for a document; applications with the same document share one."""
+    return Description(json.loads(document))

@@ -1,24 +1,36 @@
-"""How many connections are kept, and for how long, by the monotonic clock."""
+"""How many connections are kept, how much they hold, and for how long, by the monotonic clock."""
 
+import heapq
 import resource
 import time
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from msgsvc.serving.callers import Caller
     from msgsvc.serving.waitress_adapter.connection import Connection
 
 REQUEST_SECONDS = 15.0
 """A connection is closed if a request has not arrived completely after this time. waitress would wait forever."""
 
 IDLE_SECONDS = 120.0
-"""A connection is closed after this time between two requests, or while its client does not read the response."""
+"""A connection is closed after this time between two requests."""
 
 CROWDED_IDLE_SECONDS = 5.0
-"""The same while more than three quarters of the connections are in use."""
+"""The same while more than five eighths of the connections are in use."""
+
+READ_SECONDS = 60.0
+"""A connection is closed if its client has not read a response completely after this time."""
 
 CHECK_SECONDS = 1.0
-"""Time between two checks of all connections."""
+"""Time between two checks of how long each connection has been waiting."""
+
+HELD_CHECK_SECONDS = 0.1
+"""Time between two checks of how much all connections hold."""
+
+HELD_LIMIT = 64 * 1024 * 1024
+"""Bytes in memory of responses that have not been sent and of requests that have not been answered."""
 
 CONNECTION_LIMIT = 4096
 
@@ -27,26 +39,64 @@ OTHER_DESCRIPTORS = 256
 
 
 class ConnectionLimits:
-    """Closes the connections that have exceeded a time limit."""
+    """Closes connections that have exceeded a time limit, and connections of whoever has most when there are too many
+    or they hold too much.
+    """
 
     def __init__(self) -> None:
         self.connections = _raise_descriptor_limit()
         self._next_check = 0.0
+        self._next_held_check = 0.0
 
     def enforce(self, connections: Collection["Connection"]) -> None:
-        """Check all connections, unless the last check was a moment ago."""
+        """Check the connections. Only the event loop may call this, between two polls."""
+        if len(connections) > self.connections * 7 // 8:
+            close_of_greatest_holders(connections, lambda _connection: 1, self.connections * 7 // 8)
         now = time.monotonic()
-        if now < self._next_check:
-            return
-        self._next_check = now + CHECK_SECONDS
-        is_crowded = len(connections) > self.connections * 3 // 4
+        if now >= self._next_held_check:
+            self._next_held_check = now + HELD_CHECK_SECONDS
+            close_of_greatest_holders(connections, lambda connection: connection.held_bytes(), HELD_LIMIT)
+        if now >= self._next_check:
+            self._next_check = now + CHECK_SECONDS
+            self._close_overdue(connections, now)
+
+    def _close_overdue(self, connections: Collection["Connection"], now: float) -> None:
+        is_crowded = len(connections) > self.connections * 5 // 8
         idle_since = now - (CROWDED_IDLE_SECONDS if is_crowded else IDLE_SECONDS)
-        incomplete_since = now - REQUEST_SECONDS
-        for connection in connections:
+        for connection in list(connections):
             since = connection.incomplete_since
-            is_overdue = since is not None and since < incomplete_since
-            if is_overdue or (connection.is_idle() and connection.last_activity < idle_since):
-                connection.close_soon()
+            if (
+                (since is not None and since < now - REQUEST_SECONDS)
+                or (connection.unsent_bytes() and connection.responded_at < now - READ_SECONDS)
+                or (connection.is_idle() and connection.last_activity < idle_since)
+            ):
+                connection.handle_close()
+
+
+def close_of_greatest_holders(
+    connections: Collection["Connection"], cost_of: Callable[["Connection"], int], limit: int
+) -> None:
+    """If the costs exceed the limit, close connections until a quarter of it is free: each time one of the caller whose
+    costs are highest.
+
+    Of a caller's connections those that wait for the client come first, and of these those that have waited longest.
+    """
+    costs = {connection: cost_of(connection) for connection in connections}
+    total = sum(costs.values())
+    if total <= limit:
+        return
+    excess = total - limit * 3 // 4
+    held: dict[Caller, list[Connection]] = defaultdict(list)
+    for connection in sorted(costs, key=lambda connection: (connection.is_idle(), -connection.last_activity)):
+        held[connection.caller].append(connection)
+    greatest = [(-sum(map(costs.__getitem__, of_caller)), caller) for caller, of_caller in held.items()]
+    heapq.heapify(greatest)
+    while excess > 0:
+        negative, caller = greatest[0]
+        connection = held[caller].pop()
+        connection.handle_close()
+        excess -= costs[connection]
+        heapq.heapreplace(greatest, (negative + costs[connection], caller))
 
 
 def _raise_descriptor_limit() -> int:

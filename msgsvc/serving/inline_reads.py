@@ -1,41 +1,42 @@
-"""Reads that the event loop handles itself, within a time budget per iteration."""
+"""Reads that the event loop handles itself, some in each iteration."""
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
+from msgsvc.serving.fair_queue import FairQueue
+
 if TYPE_CHECKING:
-    from msgsvc.serving.waitress_adapter.listener import Listener
     from msgsvc.serving.waitress_adapter.task import Task
 
-BUDGET_SECONDS = 0.02
-"""Time per iteration for handling reads on the event loop. The workers get the rest."""
+BUDGET_SECONDS = 0.002
+"""Time per iteration for handling reads. The rest waits, so that a caller who comes later gets a turn before it."""
 
 BATCH_LIMIT = 64
 """At most this many reads are handled before their responses are sent, so that none waits long for the others."""
 
 
 class InlineReads:
-    """The pending reads."""
+    """The pending reads; the callers take turns."""
 
-    def __init__(self, listener: "Listener") -> None:
-        self._listener = listener
-        self._pending: deque[Task] = deque()
+    def __init__(self) -> None:
+        self._pending: FairQueue[Task] = FairQueue(lambda task: task.connection.caller)
+
+    def __len__(self) -> int:
+        return len(self._pending)
 
     def add(self, task: "Task") -> None:
-        """Handle the task in this iteration, if there is time, or on a worker."""
+        """Handle the task in this iteration or one of the next."""
         self._pending.append(task)
 
-    def handle(self, deadline: float) -> list["Task"]:
-        """Handle the next pending reads; after the deadline, leave those that remain to the workers."""
+    def handle(self) -> list["Task"]:
+        """Handle the next pending reads, one at least."""
         handled: list[Task] = []
-        while self._pending and len(handled) < BATCH_LIMIT and time.monotonic() < deadline:
+        deadline = time.monotonic() + BUDGET_SECONDS
+        while self._pending and len(handled) < BATCH_LIMIT:
             task = self._pending.popleft()
             if task.connection.connected:
                 task.handle()
                 handled.append(task)
-        if self._pending and time.monotonic() >= deadline:
-            for task in self._pending:
-                self._listener.run_on_worker(task.connection)
-            self._pending.clear()
+            if time.monotonic() >= deadline:
+                break
         return handled

@@ -39,6 +39,7 @@ class Scheduler:
 
         It may follow another request that a worker has just answered; then a worker answers this one as well.
         """
+        connection.find_caller()
         if connection.unsent_bytes() >= UNSENT_BYTES:
             connection.is_parked = True
         elif connection.is_refused() or not self._listener.is_event_loop():

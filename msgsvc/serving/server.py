@@ -7,7 +7,6 @@ import time
 from types import FrameType
 
 from msgsvc.app import App
-from msgsvc.serving import inline_reads
 from msgsvc.serving.connection_limits import ConnectionLimits
 from msgsvc.serving.inline_reads import InlineReads
 from msgsvc.serving.scheduler import Scheduler
@@ -36,7 +35,7 @@ class Server:
         except OSError as error:
             raise OSError(error.errno, error.strerror, address) from error
         self.url = self._listener.url()
-        self._reads = InlineReads(self._listener)
+        self._reads = InlineReads()
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule
@@ -68,19 +67,18 @@ class Server:
         Polling accepts connections, reads from them, parses requests and schedules each by the lane of its route.
         """
         is_collecting = self._writes.begin_iteration()
-        self._listener.poll(timeout=0 if is_collecting else 1)
+        self._listener.poll(timeout=0 if is_collecting or self._reads else 1)
         self._answer()
         self._writes.end_iteration()
 
     def _answer(self) -> None:
-        """Handle the pending reads, and respond to them and to the writes that have been committed.
+        """Handle the next pending reads, and respond to them and to the writes that have been committed.
 
         Each step is taken for all tasks before the next step, which makes the inbox half as fast again: the processor
         keeps the code and data of a step in its cache, and sending a single response may have to wake a client.
         """
-        deadline = time.monotonic() + inline_reads.BUDGET_SECONDS
-        while tasks := [*self._writes.take_committed(), *self._reads.handle(deadline)]:
-            for task in tasks:
-                task.respond()
-            for task in tasks:
-                task.connection.send_response()
+        tasks = [*self._writes.take_committed(), *self._reads.handle()]
+        for task in tasks:
+            task.respond()
+        for task in tasks:
+            task.connection.send_response()

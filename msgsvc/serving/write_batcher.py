@@ -5,9 +5,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from msgsvc.serving.fair_queue import FairQueue
 from msgsvc.serving.waitress_adapter.connection import close_after_error
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class WriteBatcher:
         self._collected: list[Task] = []
         self._collected_before = 0
         self._collect_until = 0.0
-        self._queue: SimpleQueue[Task] = SimpleQueue()
+        self._queue: FairQueue[Task] = FairQueue(lambda task: task.connection.caller)
+        self._has_queued = threading.Condition()
         self._is_idle = threading.Event()
         self._is_idle.set()
         self._committed: deque[Task] = deque()
@@ -67,8 +68,10 @@ class WriteBatcher:
             return
         if len(self._collected) == self._collected_before or time.monotonic() > self._collect_until:
             self._is_idle.clear()
-            for task in self._collected:
-                self._queue.put(task)
+            with self._has_queued:
+                for task in self._collected:
+                    self._queue.append(task)
+                self._has_queued.notify()
             self._collected.clear()
 
     def take_committed(self) -> list["Task"]:
@@ -77,9 +80,12 @@ class WriteBatcher:
 
     def _run_batches(self) -> None:
         while True:
-            tasks = [self._queue.get()]
-            while len(tasks) < BATCH_LIMIT and not self._queue.empty():
-                tasks.append(self._queue.get())
+            with self._has_queued:
+                while not self._queue:
+                    self._has_queued.wait()
+                tasks: list[Task] = []
+                while self._queue and len(tasks) < BATCH_LIMIT:
+                    tasks.append(self._queue.popleft())
             try:
                 self._committed.extend(self._run_batch(tasks))
             except Exception as error:

@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 
+from msgsvc.serving.callers import caller_at
 from msgsvc.serving.waitress_adapter.parser import RequestParser
 from msgsvc.serving.waitress_adapter.refusal import RefusalTask
 from msgsvc.serving.waitress_adapter.task import Task
+from msgsvc.serving.waitress_adapter.unsent import UnsentResponses
 
 if TYPE_CHECKING:
     from msgsvc.serving.waitress_adapter.listener import Listener
@@ -22,12 +24,19 @@ class Connection(HTTPChannel):
 
     server: "Listener"
     parser_class = RequestParser
+    request: RequestParser | None
+    requests: list[RequestParser]
     error_task_class = RefusalTask
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.incomplete_since: float | None = time.monotonic()
+        self._unsent = UnsentResponses()
+        self.outbufs = cast("Any", [self._unsent])
+        self.responded_at = 0.0
         self.is_parked = False
+        self.address = caller_at(self.addr[0])
+        self.caller = self.address
         self._owes_continue = False
         self._task: Task | None = None
 
@@ -49,6 +58,26 @@ class Connection(HTTPChannel):
         """How much of the responses has not been sent."""
         return self.total_outbufs_len
 
+    def held_bytes(self) -> int:
+        """How much of responses that are unsent and of requests that have not been answered is in memory."""
+        requests = self.requests if self.request is None else [*self.requests, self.request]
+        return self._unsent.held_bytes() + sum(request.held_bytes() for request in requests)
+
+    def write_soon(self, data: bytes) -> int:
+        """Send a long response as far as the client takes it now; the event loop sends the rest.
+
+        Raises ClientDisconnected.
+        """
+        with self.outbuf_lock:
+            if not self.connected:
+                raise ClientDisconnected
+            self.responded_at = time.monotonic()
+            self._unsent.append(data)
+            self.total_outbufs_len += len(data)
+            if self.total_outbufs_len >= self.adj.send_bytes:
+                self._flush_exception(self._flush_some, do_close=False)  # type: ignore[attr-defined]
+        return len(data)
+
     def received(self, data: bytes) -> bool:
         """Parse what has arrived, and note since when a request has been incomplete."""
         received = super().received(data)
@@ -57,6 +86,10 @@ class Connection(HTTPChannel):
         elif self.incomplete_since is None:
             self.incomplete_since = time.monotonic()
         return received
+
+    def find_caller(self) -> None:
+        """Find out whose turn the next request takes."""
+        self.caller = self.server.callers.find(self.requests[0].headers.get("AUTHORIZATION"), self.address)
 
     def begin_task(self) -> Task:
         """Parse the next request; send_response() or a worker will use this task."""

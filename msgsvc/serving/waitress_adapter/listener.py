@@ -1,9 +1,11 @@
 """The listening socket, its connections, and the workers."""
 
 import math
+import socket
+import sys
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -12,9 +14,11 @@ from waitress.server import TcpWSGIServer
 from msgsvc.app import App
 from msgsvc.middleware import LOG_REQUEST, RUN_LATER
 from msgsvc.serving import http_rules
+from msgsvc.serving.callers import Caller, Callers
 from msgsvc.serving.connection_limits import ConnectionLimits
 from msgsvc.serving.logs import write_request
 from msgsvc.serving.waitress_adapter.connection import Connection
+from msgsvc.serving.waitress_adapter.workers import Workers
 
 ACCEPT_LIMIT = 64
 """At most this many new connections are accepted per iteration of the event loop."""
@@ -22,15 +26,8 @@ ACCEPT_LIMIT = 64
 WORKER_STOP_SECONDS = 1.0
 """How long the workers may take to end."""
 
-
-class BackgroundWork:
-    """A function that a worker runs as if it were a task of waitress."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.service = work
-
-    def cancel(self) -> None:
-        """The server has stopped before a worker ran the function; nothing else is to be done."""
+SEND_BUFFER_BYTES = 32 * 1024
+"""What the system may keep of the unsent responses of a connection; Linux doubles it."""
 
 
 class Listener(TcpWSGIServer):
@@ -50,16 +47,21 @@ class Listener(TcpWSGIServer):
         adjustments = Adjustments(
             host=settings.host,
             port=settings.port,
-            threads=settings.threads,
             ident=None,
             asyncore_use_poll=True,
             connection_limit=limits.connections,
+            inbuf_overflow=sys.maxsize,
             max_request_header_size=http_rules.HEADER_LIMIT,
             max_request_body_size=http_rules.BODY_LIMIT,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )
+        adjustments.socket_options = [
+            *adjustments.socket_options,
+            (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES),
+        ]
         self.app = app
+        self.callers = Callers()
         self._limits = limits
         self.is_stopping = False
         self.environ_keys: dict[str, object] = {RUN_LATER: self.run_in_background}
@@ -67,7 +69,8 @@ class Listener(TcpWSGIServer):
             self.environ_keys[LOG_REQUEST] = write_request
         self._thread = threading.get_ident()
         self._sockets: Any = {}
-        super().__init__(app, map=self._sockets, adj=adjustments)
+        self._workers = Workers(settings.threads)
+        super().__init__(app, map=self._sockets, dispatcher=self._workers, adj=adjustments)
 
     def url(self) -> str:
         """Where the service is reached."""
@@ -97,11 +100,11 @@ class Listener(TcpWSGIServer):
 
     def run_on_worker(self, connection: Connection) -> None:
         """Let a worker answer the next request of the connection."""
-        self.task_dispatcher.add_task(cast("Any", connection))
+        self._workers.run(connection.caller, connection.service, connection.cancel)
 
     def run_in_background(self, work: Callable[[], None]) -> None:
         """Let a worker run a function that no response waits for."""
-        self.task_dispatcher.add_task(cast("Any", BackgroundWork(work)))
+        self._workers.run(Caller(), work)
 
     def pull_trigger(self) -> None:
         """Wake the event loop, unless it calls this itself."""
@@ -123,7 +126,7 @@ class Listener(TcpWSGIServer):
 
     def close_all(self) -> None:
         """End the workers and close all connections."""
-        workers = self.task_dispatcher
+        workers = self._workers
         workers.set_thread_count(0)
         with workers.lock:
             workers.thread_exit_cv.wait_for(lambda: not workers.threads, WORKER_STOP_SECONDS)

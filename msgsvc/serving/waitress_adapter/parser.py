@@ -5,6 +5,9 @@ from waitress.utilities import BadRequest
 
 from msgsvc.serving import http_rules
 
+OBJECT_BYTES = 2048
+"""Memory of a request beside what was received."""
+
 
 class RequestParser(HTTPRequestParser):
     """waitress's parser, with the stricter rules of http_rules."""
@@ -14,6 +17,10 @@ class RequestParser(HTTPRequestParser):
 
     path = ""
     """waitress logs the path when the client has gone, also that of a request refused before its path was parsed."""
+
+    def held_bytes(self) -> int:
+        """About how much memory the request takes."""
+        return OBJECT_BYTES + self.header_bytes_received + self.body_bytes_received
 
     def received(self, data: bytes) -> int:
         """Parse more of the request. A ValueError of waitress's parser means a bad request."""

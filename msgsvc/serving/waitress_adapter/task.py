@@ -59,6 +59,9 @@ class Task(WSGITask):
         self.start()
         self.status, self.response_headers, body = self._call.respond()
         self._response = self.build_response_header() + body
+        connection = self.connection
+        if connection.caller is connection.address and (account := self._call.account()):
+            connection.server.callers.learn(cast("HTTPRequestParser", self.request).headers["AUTHORIZATION"], account)
 
     def execute(self) -> None:
         """Send the response. On a worker, take the steps before that first.

@@ -1,0 +1,41 @@
+"""Whose turn a request takes: the account of its session, or its address while the session is not known."""
+
+from ipaddress import ip_network
+from typing import NamedTuple
+
+
+class Caller(NamedTuple):
+    """An account or an address."""
+
+    account: str = ""
+    address: str = ""
+
+
+KNOWN_SESSIONS = 16_384
+"""Sessions whose accounts are remembered. When there are more, all are forgotten and learnt again."""
+
+
+class Callers:
+    """The callers of the Authorization headers with which calls have been authorized.
+
+    Before that a header proves nothing: a client could invent one for every request and have a turn for each.
+    """
+
+    def __init__(self) -> None:
+        # hash() has a random key in each process; the token itself is not kept.
+        self._accounts: dict[int, Caller] = {}
+
+    def find(self, authorization: str | None, address: Caller) -> Caller:
+        """Whose turn a request with this header, from this address, takes."""
+        return self._accounts.get(hash(authorization), address)
+
+    def learn(self, authorization: str, account: str) -> None:
+        """Remember that calls with this header are authorized as the account's. Any thread may call this."""
+        if len(self._accounts) >= KNOWN_SESSIONS:
+            self._accounts.clear()
+        self._accounts[hash(authorization)] = Caller(account=account)
+
+
+def caller_at(host: str) -> Caller:
+    """The caller of an address. One client has a whole /64 network of IPv6."""
+    return Caller(address=str(ip_network(f"{host}/64", strict=False)) if ":" in host else host)
