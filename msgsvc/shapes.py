@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from json.encoder import encode_basestring as string
 
 from msgsvc.storage.base import Row
@@ -23,17 +24,18 @@ def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple
     directions = (f'"sender":{partner},"recipient":{owner}', f'"sender":{owner},"recipient":{partner}')
     page: list[str] = []
     room = MESSAGES_BYTES
-    for message_id, is_from_owner, subject, content, is_read, read_at, sent_at in rows:
+    rows = iter(rows)
+    for message_id, is_from_owner, subject, content, is_read, read_at, sent_at in islice(rows, limit):
         message = (
             f'{{"id":{message_id},{directions[is_from_owner]},"content":{string(content)},'
             f'"subject":{"null" if subject is None else string(subject)},"is_read":{"true" if is_read else "false"},'
             f'"read_at":{_time(read_at)},"sent_at":{_time(sent_at)}}}'
         )
         room -= 1 + (len(message) if message.isascii() else len(message.encode()))
-        if page and (room < 0 or len(page) == limit):
+        if room < 0 and page:
             return page, True
         page.append(message)
-    return page, False
+    return page, next(rows, None) is not None
 
 
 def inbox_row(row: Row) -> str:

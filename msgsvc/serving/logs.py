@@ -71,5 +71,7 @@ def configure(log_format: str) -> None:
     # The logging HOWTO names these under Optimization: each line would pay for facts that no formatter here uses.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    # "Client disconnected" with the whole path is a line that any client can make as long and as often as it likes.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

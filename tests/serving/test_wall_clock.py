@@ -62,6 +62,6 @@ def test_the_stop_waits_no_longer_for_a_busy_worker_though_the_clock_is_set_back
         serving(database_path, prepare=SET_BACK_WHILE_STOPPING) as service,
         socket.create_connection(("127.0.0.1", service.port), timeout=20) as client,
     ):
-        client.sendall(HEALTH + b"\r\n")
+        client.sendall(b"GET /api/messages/blocks HTTP/1.1\r\nHost: a\r\n\r\n")
         assert service.process.wait(20) == 0
         assert "1 thread(s) still running" in service.log.read_text()

@@ -12,6 +12,8 @@ from msgsvc.storage.sqlite.errors import result_code, storage_error
 BUSY_SECONDS = 1.0
 """Lock timeout of a write. It is short because a waiting writer keeps a thread from the readers."""
 
+FETCHED_AT_A_TIME = 16
+
 
 class Connection:
     """One SQLite connection. Every method raises StorageError when the database fails."""
@@ -63,12 +65,13 @@ class Connection:
         return row
 
     def each(self, name: str, **parameters: object) -> Generator[Row, None, None]:
-        """The rows of the named statement as they are fetched. Close it where not all of them are read."""
+        """The rows of the named statement, fetched a few at a time. Close it where not all of them are read."""
         fetched = 0
         try:
-            for row in self.raw.execute(self._statements[name], parameters):
-                yield row
-                fetched += 1
+            cursor = self.raw.execute(self._statements[name], parameters)
+            while rows := cursor.fetchmany(FETCHED_AT_A_TIME):
+                yield from rows
+                fetched += len(rows)
         except sqlite3.Error as error:
             if not _is_undecodable(error) or self.raw.text_factory is _decode:
                 raise self._storage_error(error) from error
