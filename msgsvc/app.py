@@ -66,7 +66,7 @@ def create_app(
         SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate),
         clock,
         PasswordHasher(settings.threads),
-        Encoded(encode_json(document(table, standalone=standalone))),
+        Encoded(encode_json(document(table, standalone=standalone)).encode()),
     )
     app = App(services, table)
     if standalone:

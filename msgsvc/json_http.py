@@ -20,15 +20,15 @@ BODY_LIMIT = 64 * 1024
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
-class Encoded(str):
-    """Text that is JSON already."""
+class Encoded(bytes):
+    """JSON in UTF-8 already."""
 
     __slots__ = ()
 
 
-def encoded_list(name: str, items: Iterable[str], others: Mapping[str, object]) -> Encoded:
+def encoded_list(name: str, items: Iterable[bytes], others: Mapping[str, object]) -> Encoded:
     """An object of a list whose items are JSON already, and of others."""
-    return Encoded(f'{{"{name}":[{",".join(items)}],{encode_json(others)[1:]}')
+    return Encoded(b'{"%b":[%b],%b' % (name.encode(), b",".join(items), encode_json(others)[1:].encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def payload(self) -> bytes:
-        return (self.value if isinstance(self.value, Encoded) else encode_json(self.value)).encode()
+        return bytes(self.value) if isinstance(self.value, Encoded) else encode_json(self.value).encode()
 
 
 NO_CONTENT = Response(status=204)

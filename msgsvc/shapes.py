@@ -14,7 +14,7 @@ MESSAGES_BYTES = 256 * 1024
 """An answer holds messages of at most so many bytes of JSON, and one message at least."""
 
 
-def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple[list[str], bool]:
+def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple[list[bytes], bool]:
     """The first messages between two people, as many as one answer holds; and whether there are more.
 
     The rows have the seven columns of the history statements; the second says whether the owner sent the message. Rows
@@ -22,7 +22,7 @@ def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple
     """
     owner, partner = string(owner), string(partner)
     directions = (f'"sender":{partner},"recipient":{owner}', f'"sender":{owner},"recipient":{partner}')
-    page: list[str] = []
+    page: list[bytes] = []
     room = MESSAGES_BYTES
     rows = iter(rows)
     for message_id, is_from_owner, subject, content, is_read, read_at, sent_at in islice(rows, limit):
@@ -30,22 +30,22 @@ def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple
             f'{{"id":{message_id},{directions[is_from_owner]},"content":{string(content)},'
             f'"subject":{"null" if subject is None else string(subject)},"is_read":{"true" if is_read else "false"},'
             f'"read_at":{_time(read_at)},"sent_at":{_time(sent_at)}}}'
-        )
-        room -= 1 + (len(message) if message.isascii() else len(message.encode()))
+        ).encode()
+        room -= len(message)
         if room < 0 and page:
             return page, True
         page.append(message)
     return page, next(rows, None) is not None
 
 
-def inbox_row(row: Row) -> str:
+def inbox_row(row: Row) -> bytes:
     """One conversation, from the five columns of the inbox statements, which fetch one character beyond the limit."""
     partner, content, sent_at, unread_count, is_from_partner = row
     preview = content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
     return (
         f'{{"with_user":{string(partner)},"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
         f'"unread_count":{unread_count},"is_latest_from_them":{"true" if is_from_partner else "false"}}}'
-    )
+    ).encode()
 
 
 @lru_cache(maxsize=8192)

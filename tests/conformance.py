@@ -104,6 +104,6 @@ class Description:
 
 
 @cache
-def description(document: str) -> Description:
+def description(document: bytes) -> Description:
     """The description for a document; applications with the same document share one."""
     return Description(json.loads(document))
