@@ -36,6 +36,7 @@ class Server:
         except OSError as error:
             raise OSError(error.errno, error.strerror, address) from error
         self.url = self._listener.url()
+        self._database = database
         self._reads = InlineReads(self._listener)
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
@@ -69,6 +70,7 @@ class Server:
         """
         is_collecting = self._writes.begin_iteration()
         self._listener.poll(timeout=0 if is_collecting else 1)
+        self._database.watch()
         self._answer()
         self._writes.end_iteration()
 
