@@ -154,6 +154,7 @@ class GroupCommit:
         """A commit that fails fails for every writer in it."""
         try:
             if raw.in_transaction:
+                self._files.require_unchanged()
                 raw.execute("COMMIT")
                 self._files.require_unchanged()
                 commit.error = None
