@@ -50,12 +50,13 @@ class SqliteStorage(Storage):
             self._remove_file = weakref.finalize(self, _remove_directory, directory, os.getpid())
             path = str(Path(directory, "messages.db"))
         self.path = real_path(path)
+        self._files = FileWatch(self.path, self._reopen)
         self.start_afresh()
         forks.watch(self)
 
     def start_afresh(self) -> None:
         """Uses no connection opened before: at the beginning, and in a child after a fork."""
-        self._files = FileWatch(self.path, self._reopen)
+        self._files.forget()
         self._reopen_at = float("-inf")
         self._reopen_failure = ""
         self._readers = Readers(self._open)
@@ -117,10 +118,9 @@ class SqliteStorage(Storage):
 
     def _let_go(self, readers: list[Connection]) -> None:
         """Stores what the open log holds in its own database, and closes both."""
-        if readers and self._files.is_other_log_in_use():
-            self._rescue(readers[-1])
-        elif readers:
-            checkpoint_whole(readers[-1])
+        if readers and self._files.is_log_astray():
+            store = self._rescue if self._files.is_other_log_in_use() else checkpoint_whole
+            store(readers[-1])
         if not Path(self.path).exists():
             raise StorageError("storage_unavailable", f"{self.path} was removed")
         close_all(readers)

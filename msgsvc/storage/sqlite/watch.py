@@ -34,6 +34,7 @@ class FileWatch:
         self._wal_index = Path(f"{path}-shm")
         self._reopen = reopen
         self._opened: Files | None = None
+        self._log: int | None = None
         self._compared_at = float("-inf")
 
     def present(self) -> Files:
@@ -53,6 +54,8 @@ class FileWatch:
         """To be called when a connection has read and so opened its log. Raises StorageError."""
         if self._opened is None or self._opened.wal is None:
             self._opened = self.present()
+            if self._opened.wal:
+                self._log = os.open(self._wal, os.O_RDONLY)
         self.require_unchanged()
 
     def is_unchanged(self) -> bool:
@@ -80,25 +83,33 @@ class FileWatch:
 
     def forget(self) -> None:
         """To be called when no connection is open, and the next one may open whatever stands at the path."""
+        self.forget_log()
         self._opened = None
 
     def forget_log(self) -> None:
         """To be called when no connection is open, and the next one may open the same database only."""
         if self._opened:
             self._opened = Files(self._opened.database, None, None)
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
 
     def is_replaced(self) -> bool:
         """Whether another database stands at the path."""
         return self._opened is not None and identity(self._path) != self._opened.database
 
+    def is_log_astray(self) -> bool:
+        """Whether the open log holds commits that nobody would find again: it no longer belongs to a database here.
+
+        Another process that had it open too has emptied it when it went on before this one.
+        """
+        if self._log is None or os.fstat(self._log).st_size == 0:
+            return False
+        return self.is_replaced() or identity(self._wal) != _identity(os.fstat(self._log))
+
     def is_other_log_in_use(self) -> bool:
         """Whether another process has begun a log of its own for the database that is open here."""
-        if self._opened is None or self.is_replaced():
-            return False
-        try:
-            return identity(self._wal) != self._opened.wal and self._wal.stat().st_size > 0
-        except FileNotFoundError:
-            return False
+        return not self.is_replaced() and self._wal.exists() and self._wal.stat().st_size > 0
 
     def remove_old_log(self) -> None:
         """Takes away the log of the database that stood at the path before: SQLite would take it for the new one's.
@@ -119,9 +130,12 @@ class FileWatch:
 def identity(path: Path) -> Identity:
     """What tells a file from another one of its name."""
     try:
-        found = os.stat(path)  # noqa: PTH116 (Path.stat costs a microsecond more)
+        return _identity(os.stat(path))  # noqa: PTH116 (Path.stat costs a microsecond more)
     except OSError:
         return None
+
+
+def _identity(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
