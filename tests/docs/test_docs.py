@@ -14,7 +14,7 @@ import hosts
 import pytest
 from deployment import ADMIN, deployed
 from processes import CHECKOUT, WAIT_SECONDS, environment
-from served import serving, sign_in
+from served import serving, sign_in, wait_until
 
 from msgsvc import Settings
 
@@ -214,12 +214,21 @@ def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
 
 
 def test_backup_and_restore_work_as_the_operating_page_says(tmp_path: Path) -> None:
-    sign_in(str(tmp_path / "messages.db"), uma="user")
-    backup, restore = (block.text for block in blocks(OPERATING) if "backups/" in block.text)
+    database = str(tmp_path / "messages.db")
+    tokens = sign_in(database, uma="user")
+    commands = [block.text.replace("/backups/", "backups/") for block in blocks(OPERATING) if "backups/" in block.text]
+    backup, restore_running, restore_stopped = commands
     (tmp_path / "backups").mkdir()
-    for commands in (backup, restore):
-        run(tmp_path, "sh", "-e", "-c", commands.replace("/backups/", "backups/"))
-    assert hosts.rows(str(tmp_path / "messages.db"), "SELECT username FROM users") == [("uma",)]
+    with serving(database) as service:
+        run(tmp_path, "sh", "-e", "-c", backup)
+        sign_in(database, late="user")
+        run(tmp_path, "sh", "-e", "-c", restore_running)
+        wait_until(lambda: service.call("GET", "/healthz").status == 200)
+        assert service.call("GET", "/api/messages/inbox", Authorization=tokens["uma"]).status == 200
+    assert hosts.rows(database, "SELECT username FROM users") == [("uma",)]
+    sign_in(database, late="user")
+    run(tmp_path, "sh", "-e", "-c", restore_stopped)
+    assert hosts.rows(database, "SELECT username FROM users") == [("uma",)]
 
 
 @pytest.mark.slow

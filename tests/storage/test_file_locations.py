@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -180,6 +181,30 @@ def test_check_and_backup_need_not_write_a_sound_copy(
     path.parent.chmod(0o755)
     assert faults(str(copies / "copy.db")) == []
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_log_of_a_killed_service_is_read_only_with_its_index_in_a_read_only_directory(
+    tmp_path: Path, with_index: bool
+) -> None:
+    path = tmp_path / "kept" / "messages.db"
+    path.parent.mkdir()
+    tokens = sign_in(str(path), thea="therapist", uma="user")
+    with serving(str(path)) as service:
+        send(service, tokens["thea"])
+        service.stop(signal.SIGKILL)
+    if not with_index:
+        Path(f"{path}-shm").unlink()
+    prefix = in_a_read_only_mount(path.parent)
+    ran = run("check", database=path, prefix=prefix)
+    backup = run("backup", str(tmp_path / "copy.db"), database=path, prefix=prefix)
+    if with_index:
+        assert ran == (0, "ok\n", "")
+        assert backup.status == 0
+        assert count(tmp_path / "copy.db") == 1
+    else:
+        assert_refused_in_one_line(ran, "copy both files")
+        assert_refused_in_one_line(backup, "copy both files")
 
 
 @pytest.mark.parametrize(

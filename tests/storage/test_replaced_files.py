@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from processes import msgsvc
-from served import START_SECONDS, Answer, Service, serving, sign_in
+from served import Answer, Service, serving, sign_in, wait_until
 from support import API, faults
 
 pytestmark = pytest.mark.fault
@@ -83,13 +83,6 @@ def health(service: Service) -> int:
 
 def wait_until_sound(service: Service) -> None:
     wait_until(lambda: health(service) == 200)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_nothing_is_acknowledged_after_the_database_is_removed(site: Site, service: Service) -> None:

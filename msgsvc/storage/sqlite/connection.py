@@ -138,12 +138,20 @@ def wal_path(path: str) -> Path:
 def inspection_mode(path: str) -> str:
     """The mode in which reading a file changes nothing: a connection that may write checkpoints the WAL at its end.
 
-    In a directory that may not be written SQLite cannot open a log, and needs none where none has been begun.
+    In a directory that may not be written SQLite reads a WAL only with its index, and needs none where none has been
+    begun. Raises StorageError where that index is missing.
     """
     wal = wal_path(path)
-    if wal.exists() and wal.stat().st_size:
+    holds_commits = wal.exists() and wal.stat().st_size > 0
+    if os.access(wal.parent, os.W_OK):
+        return "ro" if holds_commits else "rw"
+    if Path(f"{path}-shm").exists():
         return "ro"
-    return "rw" if os.access(wal.parent, os.W_OK) else "ro&immutable=1"
+    if holds_commits:
+        raise StorageError(
+            "storage_unavailable", "its write-ahead log cannot be read where nothing may be written; copy both files"
+        )
+    return "ro&immutable=1"
 
 
 def split_script(script: str) -> Iterator[str]:
