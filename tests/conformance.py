@@ -7,10 +7,27 @@ from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
 
+def closed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what it leaves open for later versions: other fields in answers, other statuses."""
+    schemas = {
+        name: {**schema, "additionalProperties": False} if "properties" in schema else schema
+        for name, schema in document["components"]["schemas"].items()
+    }
+    paths = {
+        path: {
+            method: {**operation, "responses": {k: v for k, v in operation["responses"].items() if k != "default"}}
+            for method, operation in operations.items()
+        }
+        for path, operations in document["paths"].items()
+    }
+    return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
+
+
 class Description:
-    """The OpenAPI document of an application, compiled to check responses."""
+    """The OpenAPI document of an application, compiled to check that responses have its fields and no others."""
 
     def __init__(self, document: dict[str, Any]) -> None:
+        document = closed(document)
         self.components = document["components"]
         literal_first = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
         self._paths = [(self._pattern(template), operations) for template, operations in literal_first]

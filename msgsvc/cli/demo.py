@@ -1,10 +1,8 @@
-"""The demo: four people, one of each role, and an example conversation."""
-
-import time
+"""The demo: four people, one of each role, an example conversation, and the lines to paste."""
 
 from msgsvc import accounts
 from msgsvc.app import App
-from msgsvc.audit import Actor
+from msgsvc.cli.accounts import actor
 from msgsvc.sessions import open_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Transaction
@@ -19,16 +17,18 @@ CONVERSATION = [
 
 
 class NotEmptyError(Exception):
-    """The database is somebody's."""
+    """The database has accounts of its own."""
 
 
 def prepare(app: App, url: str) -> str:
-    """Fills an empty database; what to print: the people and a curl line for each of the five calls.
+    """Fills an empty database and returns the lines to print. Raises NotEmptyError for a database that has accounts."""
+    settings = app.services.settings
+    tokens = app.services.database.write(lambda transaction: _fill(transaction, settings))
+    return _lines(tokens, url, url + settings.prefix)
 
-    Raises NotEmptyError for a database that has accounts.
-    """
-    tokens = app.services.database.write(lambda transaction: _fill(transaction, app.services.settings))
-    messages = f"{url}{app.services.settings.prefix}"
+
+def _lines(tokens: dict[str, str], url: str, messages: str) -> str:
+    """Who is there, and a curl line for each of the five calls and for what an admin may see."""
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
     body = '{"recipient": "thea", "content": "I slept eight hours"}'
@@ -46,7 +46,7 @@ def prepare(app: App, url: str) -> str:
             f"curl -i -X PATCH {uma} {messages}/3/read",
             f"curl -i -X DELETE {uma} {messages}/1",
             "",
-            "And as adam, the admin: look at a conversation, then at the audit row that the look left.",
+            "As adam, the admin: read a conversation, then the audit row that this left.",
             "",
             f"curl -i {adam} '{messages}/admin/conversation/thea/uma?reason=demo'",
             f"curl -i {adam} '{messages}/admin/audit?limit=1'",
@@ -56,17 +56,16 @@ def prepare(app: App, url: str) -> str:
 
 
 def _fill(transaction: Transaction, settings: Settings) -> dict[str, str]:
-    """The people and their conversation; a session token for each person."""
+    """Adds the people and their conversation; returns a session token for each person."""
     if transaction.one("count_users", role=None) != (0,):
         raise NotEmptyError("the demo fills only a database that has no accounts")
-    now = time.time()
-    by = Actor("command line", now)
+    by = actor()
     tokens = {}
     for username, role in PEOPLE.items():
         accounts.create(transaction, by, username, role, password_hash="")
-        tokens[username], _ = open_session(transaction, settings, username, now)
+        tokens[username], _ = open_session(transaction, settings, username, by.now)
     for sender, recipient, content in CONVERSATION:
         transaction.run(
-            "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(now)
+            "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(by.now)
         )
     return tokens
