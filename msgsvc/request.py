@@ -33,7 +33,7 @@ class Services:
 class Request:
     """One request of a call that is open to ``access``."""
 
-    __slots__ = ("_credentials", "access", "commits", "environ", "id", "known_caller", "services")
+    __slots__ = ("_credentials", "_was_asked", "access", "commits", "environ", "id", "known_caller", "services")
 
     def __init__(self, environ: "WSGIEnvironment", services: Services, request_id: str, access: Access) -> None:
         self.environ = environ
@@ -43,11 +43,12 @@ class Request:
         self.commits: list[Commit] = []
         self.known_caller: Caller | None = None
         self._credentials: Credentials | None = None
+        self._was_asked = False
 
     @property
-    def is_authorized(self) -> bool:
-        """Whether the call has been found open to its caller."""
-        return self.known_caller is not None or self.access is Access.ANYONE
+    def is_decided(self) -> bool:
+        """Whether the call has been found open to its caller, or refused."""
+        return self._was_asked or self.access is Access.ANYONE
 
     @property
     def caller(self) -> Caller:
@@ -84,9 +85,10 @@ class Request:
         if self.access is Access.ANYONE:
             return
         authentication = self.services.authentication
-        if self._credentials is None:
-            self._credentials = authentication.credentials(self.environ)
-        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now())
+        if not self._was_asked:
+            self._was_asked = True
+            self._credentials = authentication.credentials(self.environ, self.id)
+        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now(), self.id)
         self.known_caller = caller or self.known_caller
         check_access(self.access, caller or None)
 
@@ -101,7 +103,7 @@ class Request:
     def query(self, *names: str) -> dict[str, str]:
         """The named query parameters that were given; others are ignored.
 
-        Raises ApiError 400 for one that is malformed, empty or given twice.
+        Raises ApiError 400 for one that is malformed or given twice.
         """
         raw: str = self.environ.get("QUERY_STRING", "")
         if not raw:
@@ -116,16 +118,15 @@ class Request:
         for name, value in pairs:
             if name not in names:
                 continue
-            if name in given or not value:
-                problem = "given twice" if name in given else "empty"
-                raise ApiError("invalid_parameter", f"The query parameter {name} is {problem}")
+            if name in given:
+                raise ApiError("invalid_parameter", f"The query parameter {name} is given twice")
             given[name] = value
         return given
 
     def body(self, *names: str) -> dict[str, Any]:
         """The fields of the JSON object in the body; empty where there is no body.
 
-        Raises ApiError 400 for anything but an object with the named fields, 413 and 415.
+        Raises ApiError 400 for anything but an object with the named fields, 411, 413 and 415.
         """
         return read_json(self.environ, names)
 
