@@ -33,22 +33,17 @@ class Services:
 class Request:
     """One request of a call that is open to ``access``."""
 
-    __slots__ = ("_credentials", "_was_asked", "access", "commits", "environ", "id", "known_caller", "services")
+    __slots__ = ("_credentials", "access", "access_was_checked", "commits", "environ", "id", "known_caller", "services")
 
     def __init__(self, environ: "WSGIEnvironment", services: Services, request_id: str, access: Access) -> None:
         self.environ = environ
         self.services = services
         self.id = request_id
         self.access = access
+        self.access_was_checked = False
         self.commits: list[Commit] = []
         self.known_caller: Caller | None = None
         self._credentials: Credentials | None = None
-        self._was_asked = False
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether the call has been found open to its caller, or refused."""
-        return self._was_asked or self.access is Access.ANYONE
 
     @property
     def caller(self) -> Caller:
@@ -78,15 +73,16 @@ class Request:
 
     def authorize(self) -> None:
         """Authorizes the caller before work that costs much and needs no database."""
-        with self.read():
-            pass
+        if self.access is not Access.ANYONE:
+            with self.read():
+                pass
 
     def _authorize(self, snapshot: Snapshot) -> None:
+        self.access_was_checked = True
         if self.access is Access.ANYONE:
             return
         authentication = self.services.authentication
-        if not self._was_asked:
-            self._was_asked = True
+        if self._credentials is None:
             self._credentials = authentication.credentials(self.environ, self.id)
         caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now(), self.id)
         self.known_caller = caller or self.known_caller
