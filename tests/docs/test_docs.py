@@ -193,7 +193,8 @@ def test_every_variable_on_the_page_is_a_setting(page: Path) -> None:
     assert set(re.findall(r"MSGSVC_[A-Z_]*[A-Z]\b", page.read_text())) - {"MSGSVC_ADMIN"} <= known
 
 
-def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("demo_lines_first", [False, True])
+def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path, demo_lines_first: bool) -> None:
     """Each line of the page runs against the demo's four people; one login is wrong on purpose."""
     database = str(tmp_path / "messages.db")
     people = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
@@ -203,6 +204,9 @@ def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
         for sender, recipient in (("thea", "uma"), ("uma", "thea"), ("thea", "uma")):
             body = {"recipient": recipient, "content": "Hello"}
             service.call("POST", "/api/messages/send", body, Authorization=tokens[sender])
+        if demo_lines_first:
+            for method, call in (("PATCH", "3/read"), ("DELETE", "1")):
+                service.call(method, f"/api/messages/{call}", Authorization=tokens["uma"])
         variables = f"URL={service.url} TOKEN={bare['uma']} ADMIN_TOKEN={bare['adam']}\n"
         statuses = []
         for block in blocks(API):
