@@ -80,7 +80,7 @@ def test_routes_of_the_site_beneath_the_prefix_live_on(messages: msgsvc.app.App,
     site.secret_key = "not secret here"
     if not before:
         site.register_blueprint(msgsvc.flask.blueprint(messages))
-    own_rules = ["/api/messages/sent", "/api/messages/<int:number>", "/api/messages/folder/<name>"]
+    own_rules = ["/api/messages/sent", "/api/messages/<name>", "/api/messages/folder/<name>"]
     for rule in (*own_rules, "/<path:page>"):
         site.add_url_rule(rule, rule, lambda rule=rule, **_arguments: rule)
     if before:
