@@ -88,7 +88,7 @@ def test_routes_of_the_site_beneath_the_prefix_live_on(messages: msgsvc.app.App,
     client = logged_in(site)
     for path, rule in zip(("/api/messages/sent", "/api/messages/7", "/api/messages/folder/a"), own_rules, strict=True):
         assert client.get(path).text == rule
-    assert client.get("/api/messages/nothing").text == "/<path:page>"
+    assert client.get("/api/messages/nothing/here").text == "/<path:page>"
     assert client.get(INBOX).json["conversations"] == []
     assert client.delete("/api/messages/7").json["code"] == "message_not_found"
     assert client.get("/api/users").text == "/<path:page>"
