@@ -225,7 +225,9 @@ def test_a_process_that_writes_without_the_removed_log_loses_nothing_of_either(s
         other.commit()
         os.kill(service.process.pid, signal.SIGCONT)
         wait_until_sound(service)
-    assert site.acknowledged == contents(Path(f"{site.path}.rescued"))
+    (rescued,) = site.path.parent.glob("messages.db.rescued-????????")
+    assert contents(rescued) == site.acknowledged
+    assert rescued.stat().st_mode & 0o777 == 0o600
     assert contents(site.path) == ["x"]
     site.acknowledged = ["x"]
     site.send_many(service)

@@ -21,6 +21,9 @@ logger = logging.getLogger("msgsvc")
 WAIT_SECONDS = 600.0
 """How long a migration waits for another process, which may be migrating the same file."""
 
+PAUSE_SECONDS = 0.05
+"""Between two attempts: SQLite gives up at once where waiting would be a deadlock."""
+
 SILENT_SECONDS = 0.5
 """How long it waits without saying so."""
 
@@ -72,6 +75,7 @@ def _migrate_patiently(path: str, files: dict[str, str]) -> list[str]:
         if waited > SILENT_SECONDS and not has_said_so:
             logger.warning("%s waits to be migrated until another process gives its lock back", path)
             has_said_so = True
+        time.sleep(PAUSE_SECONDS)
 
 
 def _migrate(path: str, files: dict[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import shutil
 import sqlite3
 import tempfile
@@ -130,8 +131,9 @@ class SqliteStorage(Storage):
 
     def _rescue(self, reader: Connection) -> None:
         """Another process has written to the database without our log, which cannot be brought in any more."""
-        destination = f"{self.path}.rescued"
-        with closing(Connection(destination, {}, mode="rwc", busy_seconds=BUSY_SECONDS)) as copy:
+        destination = Path(f"{self.path}.rescued-{secrets.token_hex(4)}")
+        destination.touch(mode=0o600, exist_ok=False)
+        with closing(Connection(str(destination), {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
             reader.copy_to(copy, lambda _percent: None)
         logger.error("another process wrote without the log that was removed; what it held is in %s", destination)
 
@@ -173,7 +175,8 @@ class SqliteStorage(Storage):
             with closing(self._connect("ro&immutable=1")) as connection:
                 connection.execute("PRAGMA schema_version")
         except StorageError as error:
-            if result_code(error) in (sqlite3.SQLITE_NOTADB, 0):
+            is_of_sqlite = result_code(error) != 0
+            if not is_of_sqlite or result_code(error) == sqlite3.SQLITE_NOTADB:
                 raise
 
     def close(self) -> None:
