@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +54,10 @@ class FileWatch:
     def note_opened(self) -> None:
         """To be called when a connection has read and so opened its log. Raises StorageError."""
         if self._opened is None or self._opened.wal is None:
-            self._opened = self.present()
-            if self._opened.wal:
+            # A file that is not in WAL mode has no log.
+            with suppress(FileNotFoundError):
                 self._log = os.open(self._wal, os.O_RDONLY)
+            self._opened = self.present()
         self.require_unchanged()
 
     def is_unchanged(self) -> bool:
