@@ -39,6 +39,8 @@ class Response:
     value: object = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    code: str | None = None
+    """The code of an error, for the log line."""
 
     def payload(self) -> bytes:
         """JSON and a newline, so that a terminal's prompt does not follow on the same line."""
@@ -55,7 +57,7 @@ def error_response(error: ApiError, **headers: str) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    return Response({"error": error.sentence, "code": error.code}, error.status, headers)
+    return Response({"error": error.sentence, "code": error.code}, error.status, headers, error.code)
 
 
 def read_json(environ: "WSGIEnvironment", names: tuple[str, ...]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from msgsvc import accounts, fields
-from msgsvc.audit import Actor
+from msgsvc.audit import Actor, audit
 from msgsvc.cli.options import opened
 from msgsvc.errors import ApiError
+from msgsvc.passwords import StoredPassword, new_password
 from msgsvc.roles import SendingFacts, decide_sending
 from msgsvc.sessions import open_session
 from msgsvc.storage.base import Transaction
@@ -37,9 +38,9 @@ def add(options: argparse.Namespace) -> None:
     username = fields.new_username("NAME", options.name)
     password = _password(options)
     with opened(options) as app:
-        password_hash = app.services.passwords.hash(password)
+        stored = StoredPassword(app.services.passwords.hash(password), options.must_change)
         app.services.database.write(
-            lambda transaction: accounts.create(transaction, actor(), username, options.role, password_hash)
+            lambda transaction: accounts.create(transaction, actor(), username, options.role, stored)
         )
     _print_made(options, password)
 
@@ -48,9 +49,9 @@ def set_password(options: argparse.Namespace) -> None:
     """Sets a password and ends the sessions of the account; prints the password if this command made it."""
     password = _password(options)
     with opened(options) as app:
-        password_hash = app.services.passwords.hash(password)
+        stored = StoredPassword(app.services.passwords.hash(password), options.must_change)
         app.services.database.write(
-            lambda transaction: accounts.reset_password(transaction, actor(), options.name, password_hash)
+            lambda transaction: accounts.reset_password(transaction, actor(), options.name, stored)
         )
     _print_made(options, password)
 
@@ -76,6 +77,7 @@ def token(options: argparse.Namespace) -> None:
 
         def open_one(transaction: Transaction) -> str:
             accounts.require_active(transaction, options.name)
+            audit(transaction, actor(), "token_created", options.name)
             token, _ = open_session(transaction, app.services.settings, options.name, time.time())
             return token
 
@@ -100,7 +102,7 @@ def explain(options: argparse.Namespace) -> None:
 def _password(options: argparse.Namespace) -> str:
     if not options.password_stdin:
         return secrets.token_urlsafe(12)
-    return fields.password("password", sys.stdin.readline().rstrip("\r\n"))
+    return new_password("password", sys.stdin.readline().rstrip("\r\n"), options.name)
 
 
 def _print_made(options: argparse.Namespace, password: str) -> None:

@@ -3,11 +3,11 @@
 import argparse
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgsvc.app import App, create_app
+from msgsvc.app import App, build_app
 from msgsvc.settings import Settings
 
 SERVE_OPTIONS = ("host", "port", "threads", "log_format")
@@ -25,9 +25,9 @@ def settings(options: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def opened(options: argparse.Namespace) -> Iterator[App]:
+def opened(options: argparse.Namespace, build: Callable[[Settings], App] = build_app) -> Iterator[App]:
     """The application, closed at the end of the block."""
-    app = create_app(settings(options))
+    app = build(settings(options))
     try:
         yield app
     finally:

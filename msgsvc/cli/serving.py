@@ -4,6 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from msgsvc.app import create_app
 from msgsvc.cli.demo import prepare
 from msgsvc.cli.options import opened, settings
 from msgsvc.serving import logs
@@ -13,7 +14,7 @@ from msgsvc.serving.server import Server
 def serve(options: argparse.Namespace) -> None:
     """Serves until a signal ends it."""
     logs.configure(settings(options).log_format)
-    with opened(options) as app:
+    with opened(options, create_app) as app:
         Server(app).run()
 
 
@@ -22,7 +23,7 @@ def demo(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="msgsvc-demo-") as directory:
         options.database = options.database or str(Path(directory, "messages.db"))
         options.host = "127.0.0.1"
-        with opened(options) as app:
+        with opened(options, create_app) as app:
             server = Server(app)
             print(prepare(app, server.url), flush=True)
             logs.configure(app.services.settings.log_format)

@@ -18,7 +18,7 @@ def _time(epoch_second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_second))
 
 
-_REQUEST = ", ".join(f'"{name}": %s' for name in RequestLine._fields)
+_REQUEST = ", ".join(f'"{name}": %s' for name in RequestLine._fields[:6])
 
 
 def write_request(line: RequestLine) -> None:
@@ -27,7 +27,7 @@ def write_request(line: RequestLine) -> None:
     Never fails a call: if standard error cannot be written, the line is lost. A line is one write, so the lines of
     several threads do not mix.
     """
-    request_id, method, route, status, milliseconds, username = line
+    request_id, method, route, status, milliseconds, username, code, address = line
     fields = _REQUEST % (
         string(request_id),
         string(method),
@@ -36,6 +36,10 @@ def write_request(line: RequestLine) -> None:
         milliseconds,
         "null" if username is None else string(username),
     )
+    if code is not None:
+        fields += f', "code": {string(code)}'
+    if address is not None:
+        fields += f', "address": {string(address)}'
     with suppress(Exception):
         sys.stderr.write(f'{{"time": "{_time(int(time.time()))}", "level": "info", "message": "request", {fields}}}\n')
 

@@ -9,6 +9,7 @@ from types import FrameType
 from msgsvc.app import App
 from msgsvc.serving import inline_reads
 from msgsvc.serving.connection_limits import ConnectionLimits
+from msgsvc.serving.housekeeping import Housekeeping
 from msgsvc.serving.inline_reads import InlineReads
 from msgsvc.serving.scheduler import Scheduler
 from msgsvc.serving.waitress_adapter.listener import Listener
@@ -41,6 +42,7 @@ class Server:
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule
+        self._housekeeping = Housekeeping(app.services)
         self._log_storage_version = engine_for(settings.database).log_version
 
     def run(self) -> None:
@@ -51,8 +53,10 @@ class Server:
         logger.info("listening on %s", self.url)
         self._log_storage_version()
         self._writes.start()
+        self._housekeeping.start()
         while not listener.is_stopping:
             self._run_iteration()
+        self._housekeeping.stop()
         listener.stop_accepting()
         deadline = time.monotonic() + DRAIN_SECONDS
         while listener.is_busy() and time.monotonic() < deadline:
