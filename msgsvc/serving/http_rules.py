@@ -7,7 +7,12 @@ HEADER_LIMIT = 16 * 1024
 """Bytes of the request line and the headers."""
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a body that is read to its end, so that the client gets to read the 413 of the application's own limit."""
+"""Bytes of a body that is received before it is answered. The application has its own limit, and answers with 413."""
+
+DISCARD_LIMIT = 16 * 1024 * 1024
+"""Bytes that are received and discarded after a request has been refused. A client that still sends when the connection
+is closed may get an error instead of the response.
+"""
 
 METHOD_LIMIT = 32
 """Characters of a method. The longest registered one, UPDATEREDIRECTREF, has 17."""

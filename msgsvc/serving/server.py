@@ -24,13 +24,13 @@ DRAIN_SECONDS = 8.0
 class Server:
     """A server bound to the address of the settings."""
 
-    def __init__(self, app: App) -> None:
-        """Raises OSError naming the address if it cannot be bound."""
+    def __init__(self, app: App, limits: ConnectionLimits) -> None:
+        """Raises OSError naming the address if it cannot be bound, RuntimeError if a thread cannot be started."""
         settings = app.services.settings
         database = app.services.database
         address = f"{settings.host}:{settings.port}"
         try:
-            self._listener = Listener(app, ConnectionLimits())
+            self._listener = Listener(app, limits)
         except ValueError:
             raise OSError(errno.EADDRNOTAVAIL, "no such address", address) from None
         except OSError as error:
@@ -40,6 +40,7 @@ class Server:
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule
+        self._writes.start()
         self._log_storage_version = engine_for(settings.database).log_version
 
     def run(self) -> None:
@@ -49,7 +50,6 @@ class Server:
         signal.signal(signal.SIGINT, self._stop)
         logger.info("listening on %s", self.url)
         self._log_storage_version()
-        self._writes.start()
         while not listener.is_stopping:
             self._run_iteration()
         listener.stop_accepting()

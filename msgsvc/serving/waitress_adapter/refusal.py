@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from waitress.parser import HTTPRequestParser
     from waitress.utilities import Error
 
+    from msgsvc.serving.waitress_adapter.connection import Connection
+
 logger = logging.getLogger("msgsvc")
 
 _REFUSALS = {
@@ -27,7 +29,7 @@ class RefusalTask(ErrorTask):
     """Answers a request that waitress refused, or a task that failed, in the service's own form."""
 
     def execute(self) -> None:
-        """Send the refusal and close the connection."""
+        """Send the refusal and close the connection, once the client has had time to read it."""
         error = cast("Error", cast("HTTPRequestParser", self.request).error)
         refusal = _REFUSALS.get(error.code) or ApiError("internal_error")
         body = error_response(refusal).payload()
@@ -36,5 +38,6 @@ class RefusalTask(ErrorTask):
         request_id = new_request_id()
         self.response_headers = [*standard_headers(request_id), ("Content-Type", "application/json")]
         self.set_close_on_finish()
+        cast("Connection", self.channel).is_ended_by_refusal = True
         logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": refusal.code}})
         self.write(body)
