@@ -42,7 +42,7 @@ class Service:
     def _listening_port(self) -> int:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            found = re.search(r"listening on http://[^:]+:([0-9]+)", self.log.read_text())
+            found = re.search(r"listening on http://\S+:([0-9]+)", self.log.read_text())
             if found:
                 return int(found[1])
             assert self.process.poll() is None, self.log.read_text()
