@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from werkzeug.http import generate_etag, parse_etags, parse_options_header
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request body. 5,000 characters written as surrogate escapes take 60,000 of them."""
+
+DISCARD_LIMIT = 1024 * 1024
+"""Bytes of a refused body that are read. nginx, by default, passes on no longer body than this."""
 
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -95,7 +100,23 @@ def _read_body(environ: "WSGIEnvironment") -> bytes:
         raise ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes")
     if not is_whole:
         raise ApiError("invalid_body")
+    environ["wsgi.input"] = BytesIO(body)
     return body
+
+
+def discard_body(environ: "WSGIEnvironment") -> None:
+    """Reads what no handler has read of the body, up to a limit.
+
+    A server that finds bytes of the last request on a connection closes it (gunicorn's threads do), and a proxy that
+    has sent the next request on it, perhaps somebody else's, answers that one with 502.
+    """
+    if isinstance(environ.get("wsgi.input"), BytesIO):
+        return
+    with suppress(Exception):
+        stream = get_input_stream(environ)
+        left = DISCARD_LIMIT
+        while left > 0 and (part := stream.read(min(left, BODY_LIMIT))):
+            left -= len(part)
 
 
 def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
