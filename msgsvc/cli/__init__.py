@@ -6,8 +6,8 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
 from types import FrameType
+from typing import TextIO
 
 from msgsvc.authorization import place_of
 from msgsvc.cli.demo import NotEmptyError
@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         _run(arguments)
     except (KeyboardInterrupt, Exception) as error:
         line, status = _line_and_status(error)
-        if isinstance(error, OSError):
-            _discard_output()
+        if isinstance(error, OSError) and sys.stdout is not None:
+            _discard(sys.stdout)
         if line:
             _fail(arguments, line)
         return status
@@ -100,14 +100,16 @@ def _prepare_streams(arguments: list[str]) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _discard_output() -> None:
-    """Python would try once more at its end to write what could not be written, and complain in two lines."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _discard(stream: TextIO) -> None:
+    """Python would try once more at its end to write what could not be written, and change the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(arguments: list[str], line: str) -> None:
     """Prints the line, for `serve` as a JSON log line."""
     text = logs.line_of(logging.ERROR, line, logs.JsonFormatter()) if _is_serve(arguments) else f"msgsvc: {line}\n"
-    with suppress(OSError):
+    try:
         sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
