@@ -6,12 +6,9 @@ from collections.abc import Mapping
 HEADER_LIMIT = 16 * 1024
 """Bytes of the request line and the headers."""
 
-BODY_LIMIT = 1024 * 1024
-"""Bytes of a body that is received before it is answered. The application has its own limit, and answers with 413."""
-
-DISCARD_LIMIT = 16 * 1024 * 1024
-"""Bytes that are received and discarded after a request has been refused. A client that still sends when the connection
-is closed may get an error instead of the response.
+RECEIVE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a body that are received, however few the application reads before it answers with 413. Many clients, and
+Caddy, read no response before they have sent all. A longer body is refused at once, and the connection closed.
 """
 
 METHOD_LIMIT = 32

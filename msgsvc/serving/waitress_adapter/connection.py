@@ -1,14 +1,12 @@
 """A connection: it receives requests, and sends their responses in the same order."""
 
 import logging
-import socket
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from waitress.channel import HTTPChannel
 
-from msgsvc.serving import http_rules
 from msgsvc.serving.waitress_adapter.parser import RequestParser
 from msgsvc.serving.waitress_adapter.refusal import RefusalTask
 from msgsvc.serving.waitress_adapter.task import Task
@@ -30,8 +28,6 @@ class Connection(HTTPChannel):
         super().__init__(*args, **kwargs)
         self.incomplete_since: float | None = time.monotonic()
         self.is_parked = False
-        self.is_ended_by_refusal = False
-        self._discarded_bytes: int | None = None
         self._owes_continue = False
         self._task: Task | None = None
 
@@ -55,10 +51,6 @@ class Connection(HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         """Parse what has arrived, and note since when a request has been incomplete."""
-        if self._discarded_bytes is not None:
-            self._discarded_bytes += len(data)
-            self.will_close = self._discarded_bytes > http_rules.DISCARD_LIMIT
-            return False
         received = super().received(data)
         if self.request is None:
             self.incomplete_since = None
@@ -108,23 +100,6 @@ class Connection(HTTPChannel):
             self.is_parked = False
             self.server.run_on_worker(self)
         return not self.server.is_stopping and self.connected and bool(super().readable())
-
-    def handle_write(self) -> None:
-        """Send; and close, unless the client may still be sending what has been refused."""
-        if self.is_ended_by_refusal and self.close_when_flushed and not self.total_outbufs_len:
-            self._discard_the_rest()
-        else:
-            super().handle_write()
-
-    def _discard_the_rest(self) -> None:
-        """Let the client send on for a while, so that it reads the refusal instead of failing to send."""
-        self.close_when_flushed = False
-        self.incomplete_since = time.monotonic()
-        self._discarded_bytes = 0
-        try:
-            cast("socket.socket", self.socket).shutdown(socket.SHUT_WR)
-        except OSError:
-            self.will_close = True
 
     def close_soon(self) -> None:
         """Let the event loop close the connection; any thread may call this."""

@@ -56,7 +56,7 @@ class Listener(TcpWSGIServer):
             asyncore_use_poll=True,
             connection_limit=limits.connections,
             max_request_header_size=http_rules.HEADER_LIMIT,
-            max_request_body_size=http_rules.BODY_LIMIT,
+            max_request_body_size=http_rules.RECEIVE_LIMIT,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )

@@ -3,7 +3,7 @@
 import io
 
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import BadRequest
+from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from msgsvc.json_http import BODY_LIMIT
 from msgsvc.serving import http_rules
@@ -54,6 +54,9 @@ class RequestParser(HTTPRequestParser):
             self.error = BadRequest("")
             self.completed = True
             consumed = len(data)
+        if self.headers_finished and self.expect_continue and self.content_length > BODY_LIMIT:
+            self.error = RequestEntityTooLarge("")
+            self.completed = True
         if self.completed:
             self.expect_continue = False
         return consumed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from waitress.task import ErrorTask
 
 from msgsvc.errors import ApiError
-from msgsvc.json_http import error_response
+from msgsvc.json_http import BODY_LIMIT, error_response
 from msgsvc.middleware import new_request_id, standard_headers
 from msgsvc.serving import http_rules
 
@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from waitress.parser import HTTPRequestParser
     from waitress.utilities import Error
 
-    from msgsvc.serving.waitress_adapter.connection import Connection
-
 logger = logging.getLogger("msgsvc")
 
 _REFUSALS = {
     400: ApiError("bad_request"),
-    413: ApiError("body_too_large", f"The body is longer than {http_rules.BODY_LIMIT} bytes"),
+    413: ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes"),
     431: ApiError("headers_too_large", f"The headers are longer than {http_rules.HEADER_LIMIT} bytes"),
 }
 
@@ -29,7 +27,7 @@ class RefusalTask(ErrorTask):
     """Answers a request that waitress refused, or a task that failed, in the service's own form."""
 
     def execute(self) -> None:
-        """Send the refusal and close the connection, once the client has had time to read it."""
+        """Send the refusal and close the connection."""
         error = cast("Error", cast("HTTPRequestParser", self.request).error)
         refusal = _REFUSALS.get(error.code) or ApiError("internal_error")
         body = error_response(refusal).payload()
@@ -38,6 +36,5 @@ class RefusalTask(ErrorTask):
         request_id = new_request_id()
         self.response_headers = [*standard_headers(request_id), ("Content-Type", "application/json")]
         self.set_close_on_finish()
-        cast("Connection", self.channel).is_ended_by_refusal = True
         logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": refusal.code}})
         self.write(body)
