@@ -78,8 +78,8 @@ class Call:
         return route.lane
 
     def _other_method(self, allowed: str) -> Response:
-        if cors.is_preflight(self._environ, self._services.settings.cors_origins):
-            return cors.preflight(allowed)
+        if cors.is_preflight(self._environ, self._services.settings):
+            return cors.preflight(allowed, self._services.settings)
         return error_response(ApiError("method_not_allowed", f"This path knows only {allowed}"), Allow=allowed)
 
     def handle(self) -> None:
@@ -137,7 +137,7 @@ class Call:
         payload = b"" if response.value is None else response.payload()
         headers = [
             *standard_headers(self._id),
-            *cors.response_headers(self._environ, self._services.settings.cors_origins),
+            *cors.response_headers(self._environ, self._services.settings),
             *response.headers.items(),
         ]
         if response.value is not None:
