@@ -16,7 +16,7 @@ from msgsvc import cors
 from msgsvc.audit import audit
 from msgsvc.authorization import Access, place_of
 from msgsvc.errors import ApiError
-from msgsvc.json_http import Response, error_response
+from msgsvc.json_http import Response, discard_body, error_response
 from msgsvc.logs import RequestLine, log_request
 from msgsvc.request import Request, Services, public_path
 from msgsvc.routes import Lane, Route
@@ -136,6 +136,7 @@ class Call:
     def respond(self) -> Answer:
         """The response, once what the call wrote is stored."""
         request = self._request
+        discard_body(self._environ)
         response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
         headers = [

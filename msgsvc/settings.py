@@ -4,6 +4,7 @@ import difflib
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,9 +20,19 @@ def _setting(default: Any, check: Callable[[Any], Any], help: str, *, secret: bo
     return field(default=default, repr=not secret, metadata={"check": check, "help": help})
 
 
+def require_text(value: str) -> None:
+    """Raises ValueError for what Python could not decode of a command line or an environment."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise ValueError(f"{value!a} is not text in the encoding of this locale, {encoding}") from None
+
+
 def _optional_text(value: Any) -> str:
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError(f"must be text, not {type(value).__name__}")
+    require_text(str(value))
     return str(value)
 
 

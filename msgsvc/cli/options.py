@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,26 @@ SERVE_OPTIONS = ("host", "port", "threads", "log_format")
 
 class UsageError(Exception):
     """The command line is wrong."""
+
+
+def say(*fields: object) -> None:
+    """Prints a line of fields, separated by tabs, to standard output. Raises OSError if it cannot be written."""
+    with _standard_output_in_errors():
+        print(*fields, sep="\t", flush=True)
+
+
+def flush_output() -> None:
+    """Writes what argparse has printed. Raises OSError."""
+    with _standard_output_in_errors():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _standard_output_in_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def settings(options: argparse.Namespace) -> Settings:

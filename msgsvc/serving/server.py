@@ -25,13 +25,13 @@ DRAIN_SECONDS = 8.0
 class Server:
     """A server bound to the address of the settings."""
 
-    def __init__(self, app: App) -> None:
-        """Raises OSError naming the address if it cannot be bound."""
+    def __init__(self, app: App, limits: ConnectionLimits) -> None:
+        """Raises OSError naming the address if it cannot be bound, RuntimeError if a thread cannot be started."""
         settings = app.services.settings
         database = app.services.database
         address = f"{settings.host}:{settings.port}"
         try:
-            self._listener = Listener(app, ConnectionLimits())
+            self._listener = Listener(app, limits)
         except ValueError:
             raise OSError(errno.EADDRNOTAVAIL, "no such address", address) from None
         except OSError as error:
@@ -43,6 +43,8 @@ class Server:
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule
         self._housekeeping = Housekeeping(app.services)
+        self._writes.start()
+        self._housekeeping.start()
         self._log_storage_version = engine_for(settings.database).log_version
 
     def run(self) -> None:
@@ -52,8 +54,6 @@ class Server:
         signal.signal(signal.SIGINT, self._stop)
         logger.info("listening on %s", self.url)
         self._log_storage_version()
-        self._writes.start()
-        self._housekeeping.start()
         while not listener.is_stopping:
             self._run_iteration()
         self._housekeeping.stop()
