@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from msgsvc.audit import Actor
 from msgsvc.authorization import Access, Authentication, Caller, Credentials, check_access
+from msgsvc.client_address import ClientAddresses
 from msgsvc.errors import ApiError
 from msgsvc.json_http import Encoded, read_json
 from msgsvc.settings import Settings
@@ -27,13 +28,30 @@ class Services:
     authentication: Authentication
     clock: Callable[[], float]
     passwords: PasswordHasher
+    addresses: ClientAddresses
     openapi: Encoded
 
 
 class Request:
-    """One request of a call that is open to ``access``."""
+    """One request of a call that is open to ``access``.
 
-    __slots__ = ("_credentials", "access", "access_was_checked", "commits", "environ", "id", "known_caller", "services")
+    A background request does not prolong its session. The login name, of an account, and the login address are for the
+    log line.
+    """
+
+    __slots__ = (
+        "_credentials",
+        "access",
+        "access_was_checked",
+        "commits",
+        "environ",
+        "id",
+        "is_background",
+        "known_caller",
+        "login_address",
+        "login_name",
+        "services",
+    )
 
     def __init__(self, environ: "WSGIEnvironment", services: Services, request_id: str, access: Access) -> None:
         self.environ = environ
@@ -43,6 +61,9 @@ class Request:
         self.access_was_checked = False
         self.commits: list[Commit] = []
         self.known_caller: Caller | None = None
+        self.is_background = environ.get("HTTP_MSGSVC_BACKGROUND") == "1"
+        self.login_name: str | None = None
+        self.login_address: str | None = None
         self._credentials: Credentials | None = None
 
     @property
@@ -83,14 +104,18 @@ class Request:
             return
         authentication = self.services.authentication
         if self._credentials is None:
-            self._credentials = authentication.credentials(self.environ)
-        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now())
+            self._credentials = authentication.credentials(self.environ, self.id)
+        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now(), self.id)
         self.known_caller = caller or self.known_caller
         check_access(self.access, caller or None)
 
     def actor(self) -> Actor:
         """The caller as the one who acts, for the audit."""
-        return Actor(self.caller.username, self.now(), self.id)
+        return Actor("api", self.now(), self.caller.username, self.id)
+
+    def client_address(self) -> str:
+        """Where the client is, as far as the connection and the trusted proxies say."""
+        return self.services.addresses.find(self.environ)
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -99,7 +124,7 @@ class Request:
     def query(self, *names: str) -> dict[str, str]:
         """The named query parameters that were given; others are ignored.
 
-        Raises ApiError 400 for one that is malformed, empty or given twice.
+        Raises ApiError 400 for one that is malformed or given twice.
         """
         raw: str = self.environ.get("QUERY_STRING", "")
         if not raw:
@@ -114,16 +139,15 @@ class Request:
         for name, value in pairs:
             if name not in names:
                 continue
-            if name in given or not value:
-                problem = "given twice" if name in given else "empty"
-                raise ApiError("invalid_parameter", f"The query parameter {name} is {problem}")
+            if name in given:
+                raise ApiError("invalid_parameter", f"The query parameter {name} is given twice")
             given[name] = value
         return given
 
     def body(self, *names: str) -> dict[str, Any]:
         """The fields of the JSON object in the body; empty where there is no body.
 
-        Raises ApiError 400 for anything but an object with the named fields, 413 and 415.
+        Raises ApiError 400 for anything but an object with the named fields, 411, 413 and 415.
         """
         return read_json(self.environ, names)
 

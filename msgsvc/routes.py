@@ -34,8 +34,13 @@ class Route(NamedTuple):
     access: Access
     lane: Lane
 
+    @property
+    def is_public(self) -> bool:
+        """Whether the call shows the same to everybody and changes nothing, so that any site may link to it."""
+        return self.access is Access.ANYONE and self.method == "GET"
 
-ANYONE, MEMBER, ADMIN = Access
+
+ANYONE, OWN_SESSION, MEMBER, ADMIN = Access
 INLINE_READ, BATCHED_WRITE, WORKER = Lane
 
 MESSAGE_ROUTES = [
@@ -63,10 +68,10 @@ SYSTEM_ROUTES = [
 
 ACCOUNT_ROUTES = [
     Route("POST", "/api/auth/login", sessions.login, ANYONE, WORKER),
-    Route("GET", "/api/auth/session", sessions.session, MEMBER, WORKER),
-    Route("POST", "/api/auth/logout", sessions.logout, MEMBER, WORKER),
+    Route("GET", "/api/auth/session", sessions.session, OWN_SESSION, WORKER),
+    Route("POST", "/api/auth/logout", sessions.logout, OWN_SESSION, WORKER),
     Route("POST", "/api/auth/logout-all", sessions.logout_all, MEMBER, WORKER),
-    Route("PUT", "/api/auth/password", sessions.change_password, MEMBER, WORKER),
+    Route("PUT", "/api/auth/password", sessions.change_password, OWN_SESSION, WORKER),
     Route("GET", "/api/users", users.users, ADMIN, WORKER),
     Route("POST", "/api/users", users.create, ADMIN, WORKER),
     Route("PATCH", "/api/users/<username>", users.change, ADMIN, WORKER),
@@ -77,6 +82,8 @@ class IdConverter(BaseConverter):
     """The id of a message in canonical decimal digits; anything else is no such path."""
 
     regex = "[1-9][0-9]{0,18}"
+    weight = 150
+    """In a host's URL map it comes after the host's own rules for one segment (100), before those for a path (200)."""
 
     def to_python(self, value: str) -> int:
         """Raises ValidationError beyond the largest integer of a database."""
@@ -89,6 +96,11 @@ def routes(prefix: str, *, standalone: bool) -> list[Route]:
     """The table for an application: an embedding host keeps the account paths for itself."""
     mounted = [route._replace(path=prefix + route.path) for route in MESSAGE_ROUTES]
     return mounted + SYSTEM_ROUTES + (ACCOUNT_ROUTES if standalone else [])
+
+
+def host_paths(id_converter: str) -> list[str]:
+    """The paths of the message calls beneath the prefix, as Flask and Django write them."""
+    return list(dict.fromkeys(route.path.replace("<id:", f"<{id_converter}:") for route in MESSAGE_ROUTES))
 
 
 def url_map(table: list[Route]) -> Map:

@@ -85,17 +85,25 @@ def test_calls_require_a_session_and_the_role_of_the_route(client: Client, route
 LAYERS = [
     ["msgsvc.__main__", "msgsvc.pytest_plugin"],
     ["msgsvc.cli"],
-    ["msgsvc.serving", "msgsvc.testing", "msgsvc"],
+    ["msgsvc.serving", "msgsvc.testing", "msgsvc.flask", "msgsvc.django", "msgsvc"],
     ["msgsvc.app"],
     ["msgsvc.middleware", "msgsvc.cors"],
     ["msgsvc.routes", "msgsvc.openapi"],
     ["msgsvc.handlers"],
-    ["msgsvc.accounts", "msgsvc.request", "msgsvc.authorization", "msgsvc.sessions", "msgsvc.audit", "msgsvc.shapes"],
+    [
+        "msgsvc.accounts",
+        "msgsvc.request",
+        "msgsvc.authorization",
+        "msgsvc.sessions",
+        "msgsvc.audit",
+        "msgsvc.shapes",
+        "msgsvc.logins",
+    ],
     ["msgsvc.storage.engines"],
     ["msgsvc.storage.sqlite"],
     ["msgsvc.storage"],
-    ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields"],
-    ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs"],
+    ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields", "msgsvc.passwords", "msgsvc.client_address"],
+    ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs", "msgsvc.visible_text"],
 ]
 """From top to bottom: a module or package imports only from its own layer or from those below."""
 
@@ -175,8 +183,10 @@ def test_only_the_waitress_adapter_imports_waitress() -> None:
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:
-    """The plugin imports pytest, which is there when the plugin is loaded."""
-    imports = {name for module, names in IMPORTS.items() for name in names if module != "msgsvc.pytest_plugin"}
+    """Besides the plugin and the modules for a framework, which are loaded where pytest or the framework is there."""
+    optional = {"msgsvc.flask", "msgsvc.django", "msgsvc.pytest_plugin"}
+    imports = {name for module, names in IMPORTS.items() for name in names if module not in optional}
+    assert not optional & imports
     tops = {name.partition(".")[0] for name in imports}
     assert tops - sys.stdlib_module_names <= {"msgsvc", "werkzeug", "waitress"}
 
@@ -233,6 +243,8 @@ WHERE_READING_ALL_IS_RIGHT = {
     "count_other_active_admins": (r"SCAN u\b", "a host's users need no index on role; asked once for a change of role"),
     "select_all_conversations": (r"SCAN c USING", "pages over the conversations of all, in the order of an index"),
     "select_all_conversations_by_username": (r"USE TEMP", "sorts what the partners of one person see alone"),
+    "select_longer_sessions": (r"SCAN msgsvc_sessions", "asked once at each start"),
+    "update_longer_sessions": (r"SCAN msgsvc_sessions", "only at a start with shorter limits than before"),
     "select_conversation_faults": (r"", "the check recounts everything"),
     "select_mailbox_faults": (r"", "the check recounts everything"),
 }
@@ -382,7 +394,7 @@ def commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> It
 def test_the_readme_names_every_setting_with_its_default(field: str) -> None:
     rows = [line for line in README.read_text(encoding="utf-8").splitlines() if f"`MSGSVC_{field.upper()}`" in line]
     assert rows, field
-    default = getattr(Settings(), field)
+    default = {False: "false"}.get(getattr(Settings(), field), getattr(Settings(), field))
     assert any(f"| `{default}` |" in row or (not default and "| none |" in row) for row in rows)
 
 

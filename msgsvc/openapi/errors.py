@@ -25,18 +25,28 @@ EXAMPLES = {
 """An error of each code."""
 
 STORAGE_ERRORS = ("storage_busy", "storage_full", "storage_unavailable")
-BODY_ERRORS = ("invalid_body", "invalid_json", "unknown_field", "body_too_large", "unsupported_media_type")
+BODY_ERRORS = (
+    "invalid_body",
+    "invalid_json",
+    "unknown_field",
+    "length_required",
+    "body_too_large",
+    "unsupported_media_type",
+)
+CLOSED_ERRORS = ("account_suspended", "cross_site", "password_change_required")
 ACCESS_ERRORS: dict[str, tuple[str, ...]] = {
     "ANYONE": (),
-    "MEMBER": ("unauthorized", "account_suspended"),
-    "ADMIN": ("unauthorized", "account_suspended", "admin_only"),
+    "OWN_SESSION": ("unauthorized", "account_suspended", "cross_site"),
+    "MEMBER": ("unauthorized", *CLOSED_ERRORS),
+    "ADMIN": ("unauthorized", "admin_only", *CLOSED_ERRORS),
 }
 PARAMETER_ERRORS = {"path": ("not_found",), "query": ("invalid_parameter",), "header": ()}
 SHARED_ERRORS: dict[int, tuple[str, ...]] = {
     401: ("unauthorized",),
-    403: ("account_suspended",),
+    403: CLOSED_ERRORS,
     404: ("not_found",),
     405: ("method_not_allowed",),
+    411: ("length_required",),
     413: ("body_too_large",),
     415: ("unsupported_media_type",),
     503: STORAGE_ERRORS,

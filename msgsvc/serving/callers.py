@@ -1,7 +1,8 @@
 """Whose turn a request takes: the account of its session, or its address while the session is not known."""
 
-from ipaddress import ip_network
 from typing import NamedTuple
+
+from msgsvc.client_address import network_of
 
 
 class Caller(NamedTuple):
@@ -38,4 +39,4 @@ class Callers:
 
 def caller_at(host: str) -> Caller:
     """The caller of an address. One client has a whole /64 network of IPv6."""
-    return Caller(address=str(ip_network(f"{host}/64", strict=False)) if ":" in host else host)
+    return Caller(address=network_of(host))

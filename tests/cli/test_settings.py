@@ -13,7 +13,14 @@ FIELDS = dataclasses.fields(Settings)
 NAMES = [field.name for field in FIELDS]
 
 
-OTHER_VALUES = {"log_format": "text", "cors_origins": "https://app.example"}
+OTHER_VALUES = {
+    "log_format": "text",
+    "cors_origins": "https://app.example",
+    "trusted_proxy": "10.0.0.0/8",
+    "client_address_header": "X-Real-IP",
+    "cors_credentials": "true",
+    "cors_headers": "X-CSRFToken",
+}
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 
 
@@ -119,6 +126,8 @@ BAD_VALUES = [
     ("log_format", "xml"),
     ("cors_origins", "app.example"),
     ("cors_origins", "https://app.example/path"),
+    ("cors_credentials", "yes"),
+    ("cors_headers", "X-CSRF: Token"),
     ("send_rate", "-1"),
 ]
 
@@ -157,6 +166,7 @@ def test_bad_platform_value_error_names_its_variable(variable: str, value: str) 
         ("database", None),
         ("cors_origins", 5),
         ("cors_origins", [5]),
+        ("cors_credentials", 1),
         ("log_format", None),
     ],
 )

@@ -1,7 +1,7 @@
 """Callers are served in turn, and what one of them holds is bounded."""
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,15 @@ def works(service: Service, tokens: dict[str, str]) -> bool:
     )
 
 
+def unlinked_files(service: Service) -> list[str]:
+    """The temporary files that the server has open."""
+    files = []
+    for link in Path(f"/proc/{service.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            files.append(str(link.readlink()))
+    return [file for file in files if "(deleted)" in file]
+
+
 @pytest.mark.fault
 def test_unread_answers_of_one_account_leave_files_and_memory_to_others(
     database_path: str, tokens: dict[str, str]
@@ -111,8 +120,7 @@ def test_unread_answers_of_one_account_leave_files_and_memory_to_others(
         for _ in range(4):
             unread(stack, service, 150, tokens["uma"])
             assert works(service, tokens)
-        descriptors = Path(f"/proc/{service.process.pid}/fd")
-        assert not [link for link in descriptors.iterdir() if "(deleted)" in str(link.readlink())]
+        assert not unlinked_files(service)
         assert until(lambda: resources(service)[0] <= 120)
         assert resources(service)[1] <= memory + 60
         other.sendall(HEALTH + b"\r\n")

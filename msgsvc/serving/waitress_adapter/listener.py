@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -52,7 +52,7 @@ class Listener(TcpWSGIServer):
             connection_limit=limits.connections,
             inbuf_overflow=sys.maxsize,
             max_request_header_size=http_rules.HEADER_LIMIT,
-            max_request_body_size=http_rules.BODY_LIMIT,
+            max_request_body_size=http_rules.RECEIVE_LIMIT,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )
@@ -71,6 +71,12 @@ class Listener(TcpWSGIServer):
         self._sockets: Any = {}
         self._workers = Workers(settings.threads)
         super().__init__(app, map=self._sockets, dispatcher=self._workers, adj=adjustments)
+
+    def set_reuse_addr(self) -> None:
+        """waitress calls this before it binds. The address ``::`` takes IPv4 too, which waitress forbids."""
+        super().set_reuse_addr()
+        if self.family == socket.AF_INET6:
+            cast("socket.socket", self.socket).setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 
     def url(self) -> str:
         """Where the service is reached."""
