@@ -86,7 +86,8 @@ def close_of_greatest_holders(
     """If the costs exceed the limit, close connections until a quarter of it is free: each time one of the caller whose
     costs are highest.
 
-    Of a caller's connections those that wait for the client come first, and of these those that have waited longest.
+    Of a caller's connections those with a request that has not arrived or a response that has not been read come first,
+    then idle ones; of each, those that have waited longest.
     """
     costs = {connection: cost_of(connection) for connection in connections}
     total = sum(costs.values())
@@ -94,7 +95,7 @@ def close_of_greatest_holders(
         return
     excess = total - limit * 3 // 4
     held: dict[Caller, list[Connection]] = defaultdict(list)
-    for connection in sorted(costs, key=lambda connection: (connection.is_idle(), -connection.last_activity)):
+    for connection in sorted(costs, key=_closed_last_first):
         held[connection.caller].append(connection)
     greatest = [(-sum(map(costs.__getitem__, of_caller)), caller) for caller, of_caller in held.items()]
     heapq.heapify(greatest)
@@ -104,6 +105,11 @@ def close_of_greatest_holders(
         connection.handle_close()
         excess -= costs[connection]
         heapq.heapreplace(greatest, (negative + costs[connection], caller))
+
+
+def _closed_last_first(connection: "Connection") -> tuple[bool, bool, float]:
+    is_unfinished = connection.incomplete_since is not None or connection.unsent_bytes() > 0
+    return is_unfinished, connection.is_idle(), -connection.last_activity
 
 
 def _raise_descriptor_limit(others: int) -> int:

@@ -129,7 +129,7 @@ def test_clients_that_do_not_read_do_not_block_others(database_path: str, first:
     row = (first + history * 60).format(token=tokens["uma"]).encode()
     with serving(database_path) as service, ExitStack() as clients:
         for _ in range(15):
-            body = {"recipient": "uma", "content": "\x01" * 5000}
+            body = {"recipient": "uma", "content": "x" + "\x01" * 4999}
             assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 201
         for _ in range(10):
             client = clients.enter_context(socket.socket())
