@@ -10,6 +10,7 @@ from msgsvc.audit import Actor
 from msgsvc.authorization import Access, Authentication, Caller, Credentials, check_access
 from msgsvc.errors import ApiError
 from msgsvc.json_http import read_json
+from msgsvc.roles import RoleNames
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Commit, Result, Snapshot, Storage, Transaction
 from msgsvc.tokens import PasswordHasher
@@ -27,6 +28,7 @@ class Services:
     authentication: Authentication
     clock: Callable[[], float]
     passwords: PasswordHasher
+    roles: RoleNames
     openapi: Mapping[str, Any]
 
 

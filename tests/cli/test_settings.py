@@ -18,6 +18,8 @@ OTHER_VALUES = {
     "cors_origins": "https://app.example",
     "cors_credentials": "true",
     "cors_headers": "X-CSRFToken",
+    "roles": "developer=admin",
+    "display_name_column": "full_name",
 }
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
-from msgsvc.storage.base import Commit, Result, Snapshot, Storage, StorageError, Transaction
-from msgsvc.storage.sqlite import forks
+from msgsvc.storage.base import Commit, Result, Row, Snapshot, Storage, StorageError, Transaction
+from msgsvc.storage.sqlite import forks, schema
 from msgsvc.storage.sqlite.checkpoints import WalBound
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, wal_path
 from msgsvc.storage.sqlite.errors import result_code
@@ -36,6 +36,7 @@ class SqliteStorage(Storage):
         self._statements = statements
         self._shared = shared
         self._closed = False
+        self._complete_at: list[Row] = []
         self._remove_file: Callable[[], object] = lambda: None
         if path == ":memory:":
             directory = tempfile.mkdtemp(prefix="msgsvc-")
@@ -86,12 +87,25 @@ class SqliteStorage(Storage):
         """
         with closing(self._open()) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
+            self._refuse_incomplete(connection)
         try:
             with closing(self._open("ro&immutable=1")) as connection:
                 connection.execute("PRAGMA schema_version")
         except StorageError as error:
             if result_code(error) == sqlite3.SQLITE_NOTADB:
                 raise
+
+    def _refuse_incomplete(self, connection: Connection) -> None:
+        """Looks for every object of ours, but only where the schema has changed since the last look."""
+        version = connection.execute("PRAGMA schema_version")
+        if version == self._complete_at:
+            return
+        missing = schema.missing_objects(connection)
+        if missing:
+            raise StorageError(
+                "storage_unavailable", f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores it"
+            )
+        self._complete_at = version
 
     def close(self) -> None:
         """Closes the connections of this process and removes a ``:memory:`` file. Closing twice is harmless."""

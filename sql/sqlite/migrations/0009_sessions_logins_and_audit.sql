@@ -1,0 +1,1 @@
+CREATE INDEX msgsvc_blocks_by_blocked ON msgsvc_blocks (blocked);
