@@ -5,6 +5,7 @@ from functools import lru_cache
 from itertools import islice
 from json.encoder import encode_basestring as string
 
+from msgsvc.roles import ROLES, RoleNames
 from msgsvc.storage.base import Row
 from msgsvc.times import rfc3339
 
@@ -12,6 +13,8 @@ PREVIEW_LIMIT = 100
 
 MESSAGES_BYTES = 256 * 1024
 """An answer holds messages of at most so many bytes of JSON, and one message at least."""
+
+_ROLE_JSON: dict[str | None, str] = {None: "null", **{role: string(role) for role in ROLES}}
 
 
 def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple[list[bytes], bool]:
@@ -38,12 +41,13 @@ def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple
     return page, next(rows, None) is not None
 
 
-def inbox_row(row: Row) -> bytes:
-    """One conversation, from the five columns of the inbox statements, which fetch one character beyond the limit."""
-    partner, content, sent_at, unread_count, is_from_partner = row
+def inbox_row(row: Row, roles: RoleNames) -> bytes:
+    """One conversation, from the columns of the inbox statements, which fetch one character beyond the limit."""
+    partner, content, sent_at, unread_count, is_from_partner, role = row
     preview = content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
     return (
-        f'{{"with_user":{string(partner)},"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
+        f'{{"with_user":{string(partner)},"with_role":{_ROLE_JSON[roles.known(role)]},'
+        f'"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
         f'"unread_count":{unread_count},"is_latest_from_them":{"true" if is_from_partner else "false"}}}'
     ).encode()
 

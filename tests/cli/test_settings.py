@@ -20,6 +20,8 @@ OTHER_VALUES = {
     "client_address_header": "X-Real-IP",
     "cors_credentials": "true",
     "cors_headers": "X-CSRFToken",
+    "roles": "developer=admin",
+    "display_name_column": "full_name",
 }
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 
