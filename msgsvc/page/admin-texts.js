@@ -1,0 +1,52 @@
+// The sentences of the admin pages, and what the audit knows in words.
+export const A = {
+  lookUp: 'Look-up',
+  lookText: 'Each look is written into the audit with your name and your reason, before anything is shown. You can read here, but change nothing.',
+  first: 'First person',
+  second: 'Second person',
+  reason: 'Reason',
+  reasonHint: 'Needed. At most 200 characters. Write it so that somebody else understands it later.',
+  noReason: 'Please write a reason. Without it nothing is shown.',
+  twoNames: 'Please write both usernames.',
+  noSuchPerson: 'One of the two has no account. Please check the names.',
+  look: 'Look',
+  whoWithWhom: 'Who writes with whom',
+  list: 'List conversations',
+  noConversations: 'No conversations found.',
+  looking: 'You are looking as administrator.',
+  lookingReason: 'Reason: “{text}”.',
+  lookingText: 'This look is in the audit. You see what at least one of the two still sees.',
+  nothingThere: 'There are no messages between these two.',
+  olderEntries: 'Load older entries',
+  noEntries: 'No entries found.',
+  moreAccounts: 'Load more accounts',
+  noAccounts: 'No accounts found.',
+  newAccount: 'New account',
+  createAccount: 'Create account',
+  suspended: 'Suspended: cannot log in, and nobody can write to this account',
+  newPasswordOptional: 'New password (optional)',
+  newPasswordHint: 'It works once. {name} must then choose another one, and is logged out everywhere.',
+  firstPassword: 'First password',
+  firstPasswordHint: 'It works once. The person must then choose another one.',
+  taken: 'There is already an account {name}.',
+};
+
+export const actionNames = Object.entries({
+  conversation_viewed: 'Looked at a conversation',
+  conversations_listed: 'Listed conversations',
+  logged_in: 'Logged in',
+  login_failed: 'Login refused',
+  login_throttled: 'Login closed for a while',
+  token_created: 'Made a token',
+  access_denied: 'Was refused an admin page',
+  user_created: 'Created an account',
+  role_changed: 'Changed a role',
+  password_reset: 'Set a password',
+  password_changed: 'Changed their password',
+  user_suspended: 'Suspended an account',
+  user_reinstated: 'Reinstated an account',
+  user_forgotten: 'Removed a person',
+});
+
+const SOURCES = { api: 'Page or API', 'command line': 'Command line', settings: 'Settings', login: 'Login' };
+export const sourceName = (source) => SOURCES[source] ?? '';
