@@ -1,221 +1,184 @@
 // What admins do: look at a conversation with a reason, read the audit, manage accounts.
 import { call, path } from './api.js';
-import { announce, bdi, button, byId, count, field, formDialog, h, note, passwordFields, say, shown, unseen } from './dom.js';
+import { alert, announce, bdi, button, checkbox, field, find, form, formDialog, h, nameInput, note, passwordInput, say, serviceAway, showTyped, unseen } from './dom.js';
 import { createLog, keepPlace, loader } from './log.js';
-import { T, roleName, roleNames } from './texts.js';
-import { A, actionNames, sourceName } from './admin-texts.js';
-import { fullDate, stamp } from './times.js';
+import { ROLES, count, fullDate, isRole, roleName, shown, stamp } from './words.js';
 
 const PAGE = 50;
-const REASON_LIMIT = 200;
 
-const away = () => note('bad', T.serviceAway, T.serviceAwayText, { role: 'alert' });
-const sheet = (...children) => h('section', { class: 'admin' }, children);
-const title = (text) => h('h1', { tabindex: '-1' }, text);
+const ACTIONS = {
+  conversation_viewed: 'Looked at a conversation', conversations_listed: 'Listed conversations', logged_in: 'Logged in', login_failed: 'Login refused',
+  login_throttled: 'Login closed for a while', token_created: 'Made a token', access_denied: 'Was refused an admin page', user_created: 'Created an account',
+  role_changed: 'Changed a role', password_reset: 'Set a password', password_changed: 'Changed their password', user_suspended: 'Suspended an account',
+  user_reinstated: 'Reinstated an account', user_forgotten: 'Removed a person',
+};
+const SOURCES = { api: 'Page or API', 'command line': 'Command line', settings: 'Settings', login: 'Login' };
 
-/** The page for one of the tabs. */
-export function adminPage(view) {
-  return { 'look-up': lookUp, audit, accounts }[view]();
-}
+const sheet = (heading, ...children) => h('section.admin', h('h1', { tabindex: -1 }, heading), children);
+const select = (options, everything) => h('select', everything && h('option', { value: '' }, everything), Object.entries(options).map(([value, label]) => h('option', { value }, label)));
+const refused = ({ status, message }, title) => (status && status < 500 ? alert(title, message) : serviceAway());
 
-function choice(options, everything) {
-  return h('select', {}, everything && h('option', { value: '' }, everything), options.map(([value, label]) => h('option', { value }, label)));
-}
+// The page for one of the tabs.
+export const adminPage = (view) => ({ 'look-up': lookUp, audit, accounts }[view]());
 
-/** A table that becomes stacked records on small screens; `add` appends rows of cells and gives the first. */
-function table(caption, heads) {
+// A form above a table, which becomes stacked records on small screens, and its further parts on demand.
+// `load(from)` gives {rows, next}.
+function listing(caption, heads, fields, label, moreLabel, load) {
+  const state = h('div', { role: 'status' });
   const body = h('tbody', { role: 'rowgroup' });
-  const head = h('tr', { role: 'row' }, heads.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text || unseen('Actions'))));
-  const node = h('table', { role: 'table' }, h('caption', { class: 'unseen' }, caption), h('thead', { role: 'rowgroup' }, head), body);
-  const cell = (content, i) => h('td', { role: 'cell', 'data-label': heads[i] }, content);
-  const add = (rows) => {
-    const made = rows.map((cells) => h('tr', { role: 'row' }, cells.map(cell)));
-    body.append(...made);
-    return made[0];
-  };
-  return { node, add, clear: () => body.replaceChildren() };
-}
-
-/** A form above a list, and the list's further parts on demand. `load(from)` gives {rows, next, none} or raises. */
-function listing(tableParts, moreLabel, load) {
-  const problem = h('div', { role: 'status' });
-  const more = button(moreLabel, () => run(more.next), 'more', { hidden: true });
-  async function run(from) {
+  const more = button(moreLabel, () => show(more.next), 'more', { hidden: true });
+  async function show(from) {
     let part;
     try {
       part = await load(from);
-    } catch ({ status, message }) {
-      problem.replaceChildren(status && status < 500 ? note('bad', '', message) : away());
-      return;
+    } catch (refusal) {
+      return state.replaceChildren(refused(refusal));
     }
-    problem.replaceChildren();
-    if (!from) tableParts.clear();
-    const first = tableParts.add(part.rows);
-    more.next = part.next;
-    more.hidden = !part.next;
-    if (!part.rows.length && !from) problem.replaceChildren(h('p', { class: 'hint' }, part.none));
-    if (from && first) {
-      announce(count(part.rows.length, 'more row', 'more rows'));
-      first.tabIndex = -1;
-      first.focus();
+    const rows = part.rows.map((cells) => h('tr', { role: 'row', tabindex: -1 }, cells.map((cell, i) => h('td', { role: 'cell', 'data-label': heads[i] }, cell))));
+    if (!from) body.replaceChildren();
+    body.append(...rows);
+    table.hidden = false;
+    Object.assign(more, { next: part.next, hidden: !part.next });
+    state.replaceChildren(body.firstChild ? '' : h('p.hint', 'Nothing found.'));
+    if (from) {
+      announce(count(rows.length, 'more row'));
+      rows[0]?.focus();
     }
+    return null;
   }
-  return { nodes: [problem, tableParts.node, more], run };
+  const table = h('table', { role: 'table', hidden: true }, h('caption.unseen', caption), h('thead', { role: 'rowgroup' },
+    h('tr', { role: 'row' }, heads.map((head) => h('th', { scope: 'col', role: 'columnheader' }, head || unseen('Actions'))))), body);
+  return [show, h('form.row', { onsubmit: (event) => { event.preventDefault(); show(); } }, fields, h('button', label)), state, table, more];
 }
 
-const onsubmit = (run) => (event) => { event.preventDefault(); run(); };
+const rowButton = (text, rest, onclick) => button([text, unseen(` ${rest}`)], onclick);
 
 // Look-up.
 
 function lookUp() {
-  const first = h('input', { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
-  const second = first.cloneNode();
+  const [first, second, username] = [nameInput(), nameInput(), nameInput()];
   const reason = h('input', { autocomplete: 'off' });
-  const problem = h('div');
-  const form = h('form', { novalidate: true, class: 'fields', onsubmit: onsubmit(look) }, problem,
-    h('div', { class: 'row' }, field(A.first, first), field(A.second, second)), field(A.reason, reason, A.reasonHint),
-    h('p', {}, h('button', { class: 'primary' }, A.look)));
-  const page = sheet(title(A.lookUp), note('', '', A.lookText), form, pairs((a, b) => {
-    first.value = a;
-    second.value = b;
-    reason.focus();
-  }));
+  const hint = 'Needed. At most 200 characters. Write it so that somebody else understands it later.';
 
   async function look() {
-    const refuse = (text, input) => { problem.replaceChildren(note('bad', '', text, { role: 'alert' })); input.focus(); };
-    if (!reason.value.trim()) return refuse(A.noReason, reason);
-    if ([...reason.value].length > REASON_LIMIT) return refuse(A.reasonHint, reason);
-    if (!first.value || !second.value) return refuse(A.twoNames, first.value ? second : first);
+    const refuse = (text, input) => { setTimeout(() => input.focus()); return alert('', text); };
+    if (!reason.value.trim()) return refuse('Please write a reason. Without it nothing is shown.', reason);
+    if (!first.value || !second.value) return refuse('Please write both usernames.', first.value ? second : first);
     try {
-      const result = await lookedAt(first.value, second.value, reason.value, page);
+      const result = await looked(first.value, second.value, reason.value, page);
       page.replaceWith(result);
-      result.querySelector('h1').focus();
-    } catch ({ status, code, message }) {
-      if (!status || status >= 500) refuse(T.serviceAwayText, reason);
-      else refuse(code === 'user_not_found' ? A.noSuchPerson : message, reason);
+      find('h1', result).focus();
+      return null;
+    } catch (refusal) {
+      setTimeout(() => reason.focus());
+      return refused(refusal, '');
     }
   }
+
+  const [, ...pairs] = listing('Who writes with whom', ['First', 'Second', 'Last message', ''], field('Username', username), 'List conversations', 'Load more conversations', async (from = 1) => {
+    const answer = await call('GET', `/admin/conversations?limit=20&page=${from}${username.value && path`&username=${username.value}`}`);
+    return { next: answer.has_more && from + 1, rows: answer.conversations.map(({ participants: [a, b], last_message_time: at }) => [bdi(a), bdi(b), fullDate(at),
+      rowButton('Fill in', `${shown(a)} and ${shown(b)}`, () => { [first.value, second.value] = [a, b]; reason.focus(); })]) };
+  });
+  const page = sheet('Look-up', note('', '', 'Each look is written into the audit with your name and your reason, before anything is shown. You can read here, but change nothing.'),
+    form([h('div.row', field('First person', first), field('Second person', second)), field('Reason', reason, hint)], 'Look', look),
+    h('h2', 'Who writes with whom'), pairs);
   return page;
 }
 
-/** Who writes with whom; a row fills its names into the form above. */
-function pairs(fill) {
-  const username = h('input', { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
-  const parts = table(A.whoWithWhom, ['First', 'Second', 'Last message', '']);
-  const list = listing(parts, T.moreConversations, async (from) => {
-    const named = username.value ? path`&username=${username.value}` : '';
-    const answer = await call('GET', `/admin/conversations?page=${from ?? 1}&limit=20${named}`);
-    const rows = answer.conversations.map(({ participants: [a, b], last_message_time: at }) => [bdi(a), bdi(b), fullDate(at),
-      button(['Fill in', unseen(` ${shown(a)} and ${shown(b)}`)], () => fill(a, b))]);
-    return { rows, next: answer.has_more && answer.page + 1, none: A.noConversations };
-  });
-  parts.node.hidden = true;
-  return h('section', { class: 'pairs' }, h('h2', {}, A.whoWithWhom),
-    h('form', { class: 'row', onsubmit: onsubmit(() => { parts.node.hidden = false; list.run(); }) },
-      field(T.username, username), h('button', {}, A.list)), list.nodes);
-}
-
-async function lookedAt(a, b, reason, form) {
-  const ask = (before) => call('GET', path`/admin/conversation/${a}/${b}?limit=${PAGE}&reason=${reason}` + (before ? `&before=${before}` : ''));
-  const log = createLog({ isOwn: ({ sender }) => sender === b, nameOf: ({ sender }) => sender });
-  const answer = await ask();
-  let { messages, has_more: hasMore } = answer;
-  const older = loader(T.older, async () => {
-    const part = await ask(messages[0].id);
-    keepPlace(log.node, () => {
-      messages = [...part.messages, ...messages];
-      hasMore = part.has_more;
-      show();
-    });
-    return count(part.messages.length, 'older message', 'older messages');
+async function looked(a, b, reason, before) {
+  const get = (rest = '') => call('GET', path`/admin/conversation/${a}/${b}?limit=${PAGE}&reason=${reason}` + rest);
+  const log = createLog(({ sender }) => sender === b);
+  let { messages, has_more: hasMore } = await get();
+  const older = loader('Load older messages', async () => {
+    const part = await get(`&before=${messages[0].id}`);
+    [messages, hasMore] = [[...part.messages, ...messages], part.has_more];
+    keepPlace(log.node, show);
+    return count(part.messages.length, 'older message');
   });
   function show() {
-    log.top.replaceChildren(...(hasMore ? [older] : messages.length ? [] : [h('p', { class: 'hint begins' }, A.nothingThere)]));
+    log.top.replaceChildren(hasMore ? older : messages.length ? '' : h('p.hint.begins', 'There are no messages between these two.'));
     log.show(messages);
   }
   show();
-  const back = button(T.back, () => { page.replaceWith(form); form.querySelector('h1').focus(); }, 'back quiet');
-  const page = h('section', { class: 'admin looked' }, back, h('h1', { tabindex: '-1' }, bdi(a), ' and ', bdi(b)),
-    note('warn', A.looking, [say(A.lookingReason, { text: reason }), ' ', A.lookingText]), h('h2', { class: 'unseen' }, T.messages), log.node);
+  const page = sheet([bdi(a), ' and ', bdi(b)], note('warn', 'You are looking as administrator.', say`Reason: “${reason}”. This look is in the audit. You see what at least one of the two still sees.`),
+    h('h2.unseen', 'Messages'), log.node);
+  page.classList.add('looked');
+  page.prepend(button('Back', () => { page.replaceWith(before); find('h1').focus(); }, 'back quiet'));
   return page;
 }
 
 // Audit.
 
 function audit() {
-  const who = h('input', { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
-  const about = who.cloneNode();
-  const what = choice(actionNames, 'Everything');
-  const parts = table('Audit', ['When', 'Who', 'How', 'What', 'About', 'Reason']);
-  const list = listing(parts, A.olderEntries, async (from) => {
-    const filters = Object.entries({ actor: who.value, action: what.value, username: about.value, before: from });
-    const query = filters.filter(([, value]) => value).map(([name, value]) => `&${name}=${encodeURIComponent(value)}`).join('');
-    const { audit: rows, has_more: hasMore } = await call('GET', `/admin/audit?limit=${PAGE}${query}`);
-    return { rows: rows.map(auditRow), next: hasMore && rows.at(-1).id, none: A.noEntries };
+  const [who, what, about] = [nameInput(), select(ACTIONS, 'Everything'), nameInput()];
+  const fields = [field('Who', who), field('What', what), field('About', about)];
+  const [show, ...nodes] = listing('Audit', ['When', 'Who', 'How', 'What', 'About', 'Reason'], fields, 'Show', 'Load older entries', async (from) => {
+    const query = Object.entries({ actor: who.value, action: what.value, username: about.value, before: from }).filter(([, value]) => value);
+    const answer = await call('GET', `/admin/audit?limit=${PAGE}&${new URLSearchParams(query)}`);
+    return { rows: answer.audit.map(auditRow), next: answer.has_more && answer.audit.at(-1).id };
   });
-  list.run();
-  return sheet(title('Audit'), h('form', { class: 'row', onsubmit: onsubmit(() => list.run()) },
-    field('Who', who), field('What', what), field('About', about), h('button', {}, 'Show')), list.nodes);
+  show();
+  return sheet('Audit', nodes);
 }
 
-function auditRow({ at, actor, source, action, subject, participants, reason }) {
-  const about = participants ? [bdi(participants[0]), ' and ', bdi(participants[1])] : subject && bdi(subject);
-  const doer = actor ? bdi(actor) : source === 'command line' ? 'Not named' : 'Not known';
-  const named = actionNames.find(([code]) => code === action)?.[1] ?? action;
-  return [h('time', { datetime: at }, stamp(at)), doer, sourceName(source), h('span', { title: action }, named), about, reason && h('bdi', {}, reason)];
-}
+const auditRow = ({ at, actor, source, action, subject, participants, reason }) => [
+  h('time', { datetime: at }, stamp(at)), actor ? bdi(actor) : source === 'command line' ? 'Not named' : 'Not known', SOURCES[source],
+  h('span', { title: action }, ACTIONS[action] ?? action), participants ? say`${participants[0]} and ${participants[1]}` : subject && bdi(subject), reason && bdi(reason),
+];
 
 // Accounts.
 
 function accounts() {
-  const role = choice(roleNames, 'Every role');
-  const parts = table('Accounts', ['Username', 'Role', 'State', '']);
-  const list = listing(parts, A.moreAccounts, async (from) => {
-    const answer = await call('GET', `/users?page=${from ?? 1}&limit=${PAGE}${role.value && `&role=${role.value}`}`);
-    return { rows: answer.users.map(accountRow), next: answer.page * answer.page_size < answer.total_users && answer.page + 1, none: A.noAccounts };
+  const role = select(ROLES, 'Every role');
+  const [show, ...nodes] = listing('Accounts', ['Username', 'Role', 'State', ''], field('Role', role), 'Show', 'Load more accounts', async (from = 1) => {
+    const answer = await call('GET', `/users?limit=${PAGE}&page=${from}${role.value && `&role=${role.value}`}`);
+    return { next: from * PAGE < answer.total_users && from + 1, rows: answer.users.map((user) => [bdi(user.username), roleName(user.role) || user.role,
+      user.suspended ? 'Suspended' : 'Open', rowButton('Change', shown(user.username), () => change(user, show))]) };
   });
-  const accountRow = (user) => [bdi(user.username), roleName(user.role) || user.role, user.suspended ? 'Suspended' : 'Open',
-    button(['Change', unseen(` ${shown(user.username)}`)], () => change(user, list.run))];
-  list.run();
-  return sheet(h('div', { class: 'listhead' }, title('Accounts'), button(A.newAccount, () => create(list.run), 'primary')),
-    h('form', { class: 'row', onsubmit: onsubmit(() => list.run()) }, field('Role', role), h('button', {}, 'Show')), list.nodes);
+  show();
+  const page = sheet('Accounts', nodes);
+  page.prepend(h('div.listhead', find('h1', page), button('New account', () => create(show), 'primary')));
+  return page;
 }
 
-const refused = (texts = {}) => ({ status, code, message }) => (status && status < 500 ? note('bad', T.notChanged, texts[code] ?? message, { role: 'alert' }) : away());
-
-function newPassword(label, hint) {
-  const input = h('input', { type: 'password', autocomplete: 'new-password' });
-  return { input, fields: passwordFields([label, input, hint]) };
+// A dialog that changes something about a person, and then the list.
+function personDialog(heading, fields, label, done, show, send) {
+  formDialog(heading, fields, label, async () => {
+    try {
+      await send();
+    } catch (refusal) {
+      return refused(refusal, 'Not changed');
+    }
+    announce(done());
+    show();
+    return null;
+  });
 }
 
-function change({ username, role, suspended }, reload) {
-  const chosen = choice(isRoleKnown(role) ? roleNames : [[role, role], ...roleNames]);
+function change({ username, role, suspended }, show) {
+  const chosen = select(isRole(role) ? ROLES : { [role]: role, ...ROLES });
   chosen.value = role;
-  const box = h('input', { type: 'checkbox', id: 'suspended' });
-  box.checked = suspended;
-  const { input, fields } = newPassword(A.newPasswordOptional, say(A.newPasswordHint, { name: username }));
-  formDialog(say('Change {name}', { name: username }), [field('Role', chosen),
-    h('div', { class: 'check' }, box, h('label', { for: box.id }, A.suspended)), fields], T.save, async () => {
+  const { box, node } = checkbox('Suspended: cannot log in, and nobody can write to this account', null, suspended);
+  const password = passwordInput('new');
+  const hint = say`It works once. ${username} must then choose another one, and is logged out everywhere.`;
+  personDialog(say`Change ${username}`, [field('Role', chosen), node, field('New password (optional)', password, hint), showTyped(password)], 'Save', () => `${shown(username)} changed`, show, async () => {
     const body = {
       ...(chosen.value !== role && { role: chosen.value }), ...(box.checked !== suspended && { suspended: box.checked }),
-      ...(input.value && { password: input.value, must_change_password: true }),
+      ...(password.value && { password: password.value, must_change_password: true }),
     };
-    if (!Object.keys(body).length) return;
-    await call('PATCH', path`/users/${username}`, { body });
-    announce(`${shown(username)} changed`);
-    await reload();
-  }, refused());
+    if (Object.keys(body).length) await call('PATCH', path`/users/${username}`, { body });
+  });
 }
 
-const isRoleKnown = (role) => roleNames.some(([code]) => code === role);
-
-function create(reload) {
-  const name = h('input', { autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
-  const role = choice(roleNames);
-  const { input, fields } = newPassword(A.firstPassword, A.firstPasswordHint);
-  formDialog(A.newAccount, [field(T.username, name), field('Role', role), fields], A.createAccount, async () => {
-    await call('POST', '/users', { body: { username: name.value, role: role.value, password: input.value, must_change_password: true } });
-    announce(`${shown(name.value)} created`);
-    await reload();
-  }, (error) => refused({ username_taken: say(A.taken, { name: name.value }) })(error));
+function create(show) {
+  const [name, role, password] = [nameInput(), select(ROLES), passwordInput('new')];
+  const fields = [field('Username', name), field('Role', role), field('First password', password, 'It works once. The person must then choose another one.'), showTyped(password)];
+  personDialog('New account', fields, 'Create account', () => `${shown(name.value)} created`, show, async () => {
+    const body = { username: name.value, role: role.value, password: password.value, must_change_password: true };
+    await call('POST', '/users', { body }).catch((refusal) => {
+      if (refusal.status === 409) refusal.message = say`There is already an account ${name.value}.`;
+      throw refusal;
+    });
+  });
 }

@@ -1,55 +1,47 @@
 // The page: which view is shown, the way from one to the other, and what happens when a session begins and ends.
-import { accountMenu } from './account.js';
-import { embedded, events } from './api.js';
-import { focusNew, newMessage, wasSent } from './compose.js';
+import { accountMenu, endedNote, showLogin, showMustChange } from './account.js';
+import { embedded, events, path } from './api.js';
+import { focusNew, newMessage } from './composer.js';
 import * as conversation from './conversation.js';
-import { announce, banner, byId, h, note, retitle, say, shown } from './dom.js';
-import * as idle from './idle.js';
+import { announce, banner, byId, find, h, note, retitle } from './dom.js';
+import * as drafts from './drafts.js';
 import * as inbox from './inbox.js';
-import { endedNote, showLogin, showMustChange } from './login.js';
-import * as outbox from './outbox.js';
 import * as polling from './polling.js';
-import { isAdmin, isStillMe, leave, logout, me, restore } from './session.js';
-import { T } from './texts.js';
-import { clock } from './times.js';
+import { isAdmin, isStillMe, leave, logout, me, restore, unwatch, watch } from './session.js';
+import { clock, shown } from './words.js';
 
-const TABS = { '#/': 'Inbox', '#/look-up': 'Look-up', '#/audit': 'Audit', '#/accounts': 'Accounts' };
+const TABS = { '': 'Inbox', 'look-up': 'Look-up', audit: 'Audit', ...(!embedded && { accounts: 'Accounts' }) };
 
-let left = null;
+const main = byId('main');
+const tabs = byId('tabs');
+const skip = byId('skip');
+let openBefore = null;
 
 function begin() {
   if (me.mustChange) return showMustChange(begin);
-  const main = byId('main');
-  const list = inbox.createInbox();
+  inbox.createInbox();
   if (!embedded) byId('bar').append(accountMenu(endByPerson));
-  showTabs();
-  main.replaceChildren(h('h1', { class: 'unseen' }, T.title), list);
-  idle.watch(() => endByPerson(false));
+  tabs.hidden = !isAdmin();
+  tabs.replaceChildren(...Object.entries(TABS).map(([view, label]) => h('a', { href: `#/${view}` }, label)));
+  watch(() => endByPerson(false));
   polling.start(ask, reportPolling);
   inbox.load().then(() => inbox.isShown() && announce(inbox.unreadText()));
-  outbox.resume();
+  drafts.resume();
   route();
   return null;
 }
 
-function showTabs() {
-  const tabs = Object.entries(TABS).filter(([hash]) => !embedded || hash !== '#/accounts');
-  byId('tabs').hidden = !isAdmin();
-  byId('tabs').replaceChildren(...tabs.map(([hash, label]) => h('a', { href: hash }, label)));
-}
-
-/** Takes everything of a session from the document. */
+// Takes everything of a session from the document.
 function clear() {
   polling.stop();
-  idle.stop();
-  outbox.clear();
+  unwatch();
   conversation.closeConversation();
   inbox.discard();
-  for (const box of document.querySelectorAll('dialog')) box.close();
+  for (const box of document.querySelectorAll('dialog')) box.remove();
   for (const id of ['main', 'banners', 'tabs', 'live']) byId(id).replaceChildren();
-  byId('bar').querySelector('.menu')?.remove();
-  byId('tabs').hidden = true;
-  byId('skip').hidden = true;
+  find('.menu', byId('bar'))?.remove();
+  tabs.hidden = true;
+  skip.hidden = true;
   document.body.dataset.view = '';
   retitle({ unread: 0, soon: false });
 }
@@ -65,118 +57,122 @@ function endByPerson(everywhere) {
   const ending = logout(everywhere);
   history.replaceState(null, '', '#/');
   showLogin(begin);
-  ending.catch(() => byId('main').querySelector('form')?.before(endedNote('no_answer')));
+  ending.catch(() => find('.problem')?.append(endedNote('no_answer')));
 }
 
-events.addEventListener('ended', ({ detail }) => end(detail || 'unauthorized'));
+events.addEventListener('ended', ({ detail }) => end(detail));
 events.addEventListener('mustchange', () => { clear(); showMustChange(begin); });
 
 // Polling.
 
 async function ask() {
-  const arrived = await inbox.refresh({ background: true });
+  const arrived = await inbox.refresh(true);
   if (arrived) inbox.announceArrivals(arrived, conversation.openPartner());
   await conversation.refresh(Boolean(arrived));
 }
 
 function reportPolling(error, at) {
-  if (!error) return banner('service', null);
-  const offline = !navigator.onLine;
-  if (inbox.isShown()) inbox.showFailed(at);
-  return banner('service', note('warn', '', say(offline ? T.offline : T.away, { time: clock(at) }), { role: 'status' }));
+  if (!error) return banner('service');
+  inbox.showFailed(at);
+  const text = navigator.onLine
+    ? [h('strong', 'The service does not answer.'), ` What you see may be old. Next try at ${clock(at)}.`]
+    : [h('strong', 'You are offline.'), ' You can go on writing; it is kept in this tab. The page looks for the network by itself.'];
+  return banner('service', note('warn', '', text, 'status'));
 }
 
-addEventListener('offline', () => me.username && reportPolling(true, Date.now()));
+addEventListener('offline', () => me.username && reportPolling(true));
 addEventListener('pollnow', polling.poll);
 
 // Views.
 
-const parse = (hash) => {
-  const [, view = '', name = ''] = /^#\/([a-z-]*)(?:\/(.*))?$/.exec(hash) ?? [];
+function parse() {
+  const [, view = '', name = ''] = /^#\/([a-z-]*)(?:\/(.*))?$/.exec(location.hash) ?? [];
   try {
-    return { view, name: decodeURIComponent(name) };
+    return [view, decodeURIComponent(name)];
   } catch {
-    return { view: '', name: '' };
+    return ['', ''];
   }
-};
+}
 
-async function route() {
+function route() {
   if (!me.username || me.mustChange) return;
-  const { view, name } = parse(location.hash);
-  const wasOpen = left;
-  left = view === 'conversation' ? name : null;
+  const [view, name] = parse();
+  const isAdminView = Boolean(view) && Object.hasOwn(TABS, view) && isAdmin();
+  const left = openBefore;
+  openBefore = view === 'conversation' ? name : null;
   conversation.closeConversation();
-  const isAdminView = Object.hasOwn(TABS, `#/${view}`) && view && isAdmin();
-  for (const tab of byId('tabs').children) {
-    const isCurrent = tab.hash === (isAdminView ? `#/${view}` : '#/');
-    if (isCurrent) tab.setAttribute('aria-current', 'page');
+  for (const tab of tabs.children) {
+    if (tab.hash === `#/${isAdminView ? view : ''}`) tab.setAttribute('aria-current', 'page');
     else tab.removeAttribute('aria-current');
   }
-  document.body.dataset.view = isAdminView ? 'admin' : 'inbox';
-  if (isAdminView) return showAdmin(view);
-  showInbox(view, name, wasOpen);
+  if (isAdminView) showAdmin(view);
+  else showInbox(view, name, left);
 }
 
 async function showAdmin(view) {
-  byId('main').dataset.view = 'admin';
-  byId('skip').hidden = true;
+  main.dataset.view = document.body.dataset.view = 'admin';
+  skip.hidden = true;
   const { adminPage } = await import('./admin.js');
-  if (me.username && parse(location.hash).view === view) byId('main').replaceChildren(adminPage(view));
-  byId('main').querySelector('h1')?.focus();
+  if (!me.username || parse()[0] !== view) return;
+  main.replaceChildren(adminPage(view));
+  find('h1').focus();
 }
 
-function showInbox(view, name, wasOpen) {
-  const main = byId('main');
-  if (!inbox.isShown()) main.replaceChildren(h('h1', { class: 'unseen' }, T.title), inbox.node());
-  main.querySelector('.thread')?.remove();
-  const isThread = view === 'new' || (view === 'conversation' && name);
-  main.dataset.view = isThread ? 'thread' : 'list';
-  document.body.dataset.view = main.dataset.view;
-  byId('skip').hidden = !isThread;
-  if (view === 'new') main.append(newMessage());
-  else if (isThread) main.append(conversation.openConversation(name));
-  else main.append(h('section', { class: 'thread none' }, h('p', { class: 'hint' }, T.nothingChosen)));
-  inbox.setCurrent(isThread && view !== 'new' ? name : '');
+function showInbox(view, name, left) {
+  const partner = view === 'conversation' ? name : '';
+  const isThread = view === 'new' || partner;
+  let pane = h('section.thread.none', h('p.hint', 'Choose a conversation to read it here.'));
+  if (view === 'new') pane = newMessage();
+  else if (partner) pane = conversation.openConversation(partner);
+  if (!inbox.isShown()) main.replaceChildren(h('h1.unseen', 'Messages'), inbox.inboxNode());
+  find('.thread')?.remove();
+  main.append(pane);
+  main.dataset.view = document.body.dataset.view = isThread ? 'thread' : 'list';
+  skip.hidden = !isThread;
+  inbox.setCurrent(partner);
   if (view === 'new') focusNew();
-  else if (isThread) conversation.focusConversation();
-  else if (wasOpen) inbox.focusRow(wasOpen);
+  else if (partner) conversation.focusConversation();
+  else if (left) inbox.focusRow(left);
   else inbox.focusHeading();
 }
 
 addEventListener('hashchange', route);
 addEventListener('deleted', ({ detail: partner }) => {
-  left = null;
+  openBefore = null;
   location.hash = '#/';
   announce(`Conversation with ${shown(partner)} deleted`);
   polling.poll();
 });
-outbox.events.addEventListener('sent', ({ detail: { partner } }) => {
-  if (wasSent(partner) && parse(location.hash).view === 'new') {
-    location.hash = `#/conversation/${encodeURIComponent(partner)}`;
-    announce(`Sent to ${shown(partner)}`);
+drafts.events.addEventListener('sent', ({ detail: { partner } }) => {
+  if (drafts.chosen()?.username === partner) {
+    drafts.choose(null);
+    if (parse()[0] === 'new') {
+      location.hash = path`#/conversation/${partner}`;
+      announce(`Sent to ${shown(partner)}`);
+    }
   }
   polling.poll();
 });
-byId('skip').addEventListener('click', (event) => {
+skip.addEventListener('click', (event) => {
   event.preventDefault();
-  byId('main').querySelector('.thread h2')?.focus();
+  find('.thread h2').focus();
 });
 
-// The life of the document.
+// The life of the document. Nothing stays for the Back button: a page that is left is emptied, one that comes back starts again.
 
 async function start() {
   clear();
   try {
-    if (await restore()) begin();
+    await restore();
+    if (me.username) begin();
     else showLogin(begin);
   } catch {
     showLogin(begin, 'no_answer');
   }
 }
 
-// Nothing stays for the Back button: a page that is left is emptied, one that comes back starts again.
 addEventListener('pagehide', clear);
-addEventListener('pageshow', (event) => { if (event.persisted) start(); });
+addEventListener('pageshow', ({ persisted }) => persisted && start());
 document.addEventListener('visibilitychange', async () => {
   if (embedded && me.username && !document.hidden && !await isStillMe().catch(() => true)) location.reload();
 });

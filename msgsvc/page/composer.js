@@ -1,160 +1,239 @@
-// The composer: the form in which somebody writes to one partner, and what it says about the state of sending.
+// Writing: the composer with what it says about the state of sending, and the pane for a new message.
+import { call, path } from './api.js';
 import * as drafts from './drafts.js';
-import { announce, bdi, button, count, h, newId, note, say } from './dom.js';
-import * as outbox from './outbox.js';
+import { alert, announce, bdi, button, field, find, h, nameInput, note, say, serviceAway } from './dom.js';
+import { rowOf } from './inbox.js';
 import { isPatient, mayWrite } from './session.js';
-import { T } from './texts.js';
-import { clock } from './times.js';
+import { clock, count, roleName, shown } from './words.js';
 
 const LIMIT = 5000;
 const SUBJECT_LIMIT = 100;
 const SAID_AT = [200, 50, 10];
+const SEARCH_MILLISECONDS = 250;
 
-/** The note for a rule that forbids writing, or null where the refusal is something else. */
-export function ruleNote(code, partner, role) {
-  const elsewhere = { role: role && 'status', buttons: [button(T.writeElse, () => { location.hash = '#/new'; })] };
-  const name = { name: partner };
-  if (!mayWrite()) return note('warn', T.outside, T.outsideText);
-  if (code === 'reply_only') return note('warn', say(T.replyOnly, name), say(T.replyOnlyText, name), elsewhere);
-  if (code === 'recipient_not_found') return note('warn', say(T.nobodyCalled, name), T.checkName, elsewhere);
-  if (code !== 'not_allowed' && code !== 'role_not_allowed') return null;
+const outside = () => note('warn', 'You cannot write messages with this account', 'Please ask an administrator.');
+
+// The note for a rule that forbids writing, or null where the refusal is something else.
+export function ruleNote(code, name, role) {
+  const elsewhere = button('Write to somebody else', () => { location.hash = '#/new'; });
+  if (!mayWrite()) return outside();
+  if (code === 'reply_only') {
+    return note('warn', say`You cannot write to ${name} yet`, say`Clinicians write first. When ${name} has written to you, you can answer here. To ask something now, write to your therapist.`, role, elsewhere);
+  }
+  if (code === 'recipient_not_found') return note('warn', say`Nobody here is called ${name}`, 'Please check the name.', role, elsewhere);
+  if (code !== 'not_allowed') return null;
   return isPatient()
-    ? note('warn', say(T.notAllowed, name), say(T.notAllowedText, name), elsewhere)
-    : note('warn', say(T.accountClosed, name), say(T.accountClosedText, name));
+    ? note('warn', say`You cannot write to ${name} now`, say`The account is closed, or ${name} does not take messages from you. You can still read everything here.`, role, elsewhere)
+    : note('warn', say`The account of ${name} is closed`, 'Nobody can write to it. You can still read and delete what is here.', role);
 }
 
-/**
- * A composer for a partner. `isNew`: with label and subject field as for a first message. `newest()` is the newest
- * message known of the conversation; `look()` loads what is newer and says whether a draft is there already.
- */
-export function composer(partner, { isNew = false, newest = () => 0, look = async () => false } = {}) {
-  const draft = drafts.read(partner);
-  const text = h('textarea', { id: newId(), rows: isNew ? 6 : 2, dir: 'auto' });
-  const subject = h('input', { id: newId(), dir: 'auto', autocomplete: 'off' });
-  const status = h('p', { id: newId(), class: 'hint status' });
-  const notes = h('div', { class: 'notes' });
-  const send = h('button', { class: 'primary' }, T.send);
-  const edit = button(T.edit, stopAndLook);
-  const addSubject = button(T.addSubject, () => { showSubject(true); subject.focus(); }, 'quiet');
-  const subjectField = h('div', { class: 'field' }, h('label', { for: subject.id }, T.subject), subject);
-  const label = h('label', { for: text.id }, isNew ? T.yourMessage : say(T.writeTo, { name: partner }));
-  const head = isNew ? [subjectField, label] : [h('div', { class: 'label' }, label, addSubject), subjectField];
-  const node = h('form', { class: isNew ? 'composer new' : 'composer', novalidate: true, onsubmit: submit, onkeydown: keys },
-    notes, head, text, h('div', { class: 'foot' }, status, edit, send));
+// `newest()` is the newest message known of the conversation; `isThere(draft)` loads what is newer and looks for it.
+export function composer(partner, { isNew, newest = () => 0, isThere = () => false } = {}) {
+  const text = h('textarea', { rows: isNew ? 6 : 2, dir: 'auto' });
+  const subject = h('input', { dir: 'auto', autocomplete: 'off' });
+  const status = h('p.hint.status', { id: `status-${isNew ? 'new' : 'reply'}` });
+  const notes = h('div.notes');
+  const send = h('button.primary', 'Send');
+  const edit = button('Edit', stopAndLook);
+  const addSubject = button('Add a subject', () => { showSubject(true); subject.focus(); }, 'quiet');
+  const subjectField = field('Subject (optional)', subject);
+  const textField = field(isNew ? 'Your message' : say`Write to ${partner}`, text);
+  textField.firstChild.after(isNew ? '' : addSubject);
+  const node = h(`form.composer.${isNew ? 'new' : 'reply'}`, { novalidate: true, onsubmit: submit, onkeydown: keys },
+    notes, subjectField, textField, h('div.foot', status, edit, send));
   text.setAttribute('aria-describedby', status.id);
-  text.value = draft.content;
-  subject.value = draft.subject;
-  let kept = Boolean(draft.content || draft.subject);
-  let said = 0;
-  let slow = 0;
+  let kept;
+  let said;
+  let slow;
+
+  const left = () => LIMIT - [...text.value].length;
+  const counted = () => (left() < 0 ? `${count(-left(), 'character')} too many` : `${count(left(), 'character')} left`);
 
   function showSubject(open) {
-    if (isNew) return;
-    subjectField.hidden = !open;
+    subjectField.hidden = !isNew && !open;
     addSubject.hidden = open;
   }
 
-  const left = () => LIMIT - [...text.value].length;
+  // The fields show the draft.
+  function fill() {
+    const { content, subject: about } = drafts.read(partner);
+    [text.value, subject.value, kept] = [content, about, content || about];
+    showSubject(about);
+  }
 
-  function countText() {
-    const n = left();
-    return n < 0 ? `${count(-n, 'character', 'characters')} too many` : `${count(n, 'character', 'characters')} left`;
+  function keep() {
+    const { content, subject: about } = drafts.read(partner);
+    if (content !== text.value || about !== subject.value) kept = drafts.write(partner, { content: text.value, subject: subject.value });
   }
 
   function written() {
-    const before = drafts.read(partner);
-    const same = before.content === text.value && before.subject === subject.value;
-    if (!same) kept = drafts.write(partner, { content: text.value, subject: subject.value });
-    if (outbox.state(partner).phase === 'refused') outbox.edit(partner);
-    text.toggleAttribute('aria-invalid', false);
+    keep();
+    if (drafts.state(partner).phase) drafts.edit(partner);
+    text.removeAttribute('aria-invalid');
     notes.replaceChildren();
     show();
     clearTimeout(said);
-    said = setTimeout(() => { if (left() < 0 || SAID_AT.includes(left())) announce(countText()); }, 1000);
-  }
-
-  function complain(sentence) {
-    notes.replaceChildren(note('bad', '', sentence, { role: 'alert' }));
-    text.setAttribute('aria-invalid', 'true');
-    text.focus();
+    said = setTimeout(() => { if (left() < 0 || SAID_AT.includes(left())) announce(counted()); }, 1000);
   }
 
   function submit(event) {
     event.preventDefault();
-    if (!['', 'refused'].includes(outbox.state(partner).phase)) return;
-    if (left() < 0) return complain(say(T.tooLong, { n: -left() }));
-    if (!text.value.trim()) return complain(T.writeFirst);
-    if ([...subject.value].length > SUBJECT_LIMIT) return complain(`A subject has at most ${SUBJECT_LIMIT} characters.`);
-    const before = drafts.read(partner);
-    if (before.content !== text.value || before.subject !== subject.value) drafts.write(partner, { content: text.value, subject: subject.value });
-    outbox.send(partner, newest());
+    if (isBusy()) return;
+    let problem = '';
+    if (left() < 0) problem = `A message has at most 5,000 characters. Please make it ${-left()} shorter, or send it in two parts.`;
+    else if (!text.value.trim()) problem = 'Please write something first.';
+    else if ([...subject.value].length > SUBJECT_LIMIT) problem = `A subject has at most ${SUBJECT_LIMIT} characters.`;
     text.focus();
+    if (problem) {
+      notes.replaceChildren(alert('', problem));
+      text.setAttribute('aria-invalid', true);
+    } else {
+      keep();
+      drafts.send(partner, newest());
+    }
   }
 
-  function keys(event) {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) node.requestSubmit();
+  function keys({ key, ctrlKey, metaKey }) {
+    if (key === 'Enter' && (ctrlKey || metaKey)) node.requestSubmit();
   }
 
   async function stopAndLook() {
-    outbox.edit(partner);
+    const draft = drafts.read(partner);
+    drafts.edit(partner);
     text.focus();
-    const arrived = await look(drafts.read(partner)).catch(() => false);
-    if (arrived) {
-      drafts.write(partner, null);
-      empty();
-    } else notes.replaceChildren(note('', '', T.mayHaveArrived, { role: 'status' }));
+    if (await isThere(draft)) {
+      drafts.forget(partner);
+      changed({ detail: partner });
+    } else notes.replaceChildren(note('', '', 'Your first text may have arrived. Please look before you send.', 'status'));
   }
 
-  function empty() {
-    text.value = '';
-    subject.value = '';
-    kept = false;
-    showSubject(false);
-    notes.replaceChildren();
-    show();
-  }
+  const isBusy = () => ['sending', 'unknown', 'waiting'].includes(drafts.state(partner).phase);
 
   function show() {
-    const { phase, at, refusal } = outbox.state(partner);
-    const isBusy = phase === 'sending' || phase === 'unknown' || phase === 'waiting';
-    text.readOnly = isBusy;
-    subject.readOnly = isBusy;
-    send.setAttribute('aria-disabled', isBusy);
+    const { phase, at } = drafts.state(partner);
+    text.readOnly = subject.readOnly = isBusy();
+    send.setAttribute('aria-disabled', isBusy());
     edit.hidden = phase !== 'unknown' && phase !== 'waiting';
     clearTimeout(slow);
-    if (phase === 'sending') {
-      status.replaceChildren('Sending…');
-      slow = setTimeout(() => status.replaceChildren('Still sending. Your text is kept.'), 5000);
-    } else if (phase === 'unknown') status.replaceChildren('Trying again…');
-    else if (phase === 'waiting') status.replaceChildren(`Waiting until ${clock(at)}`);
-    else status.replaceChildren(`${kept ? 'Kept in this tab. ' : ''}${countText()}`);
-    if (phase) notes.replaceChildren(...[phaseNote(phase, at, refusal)].filter(Boolean));
+    if (phase === 'sending') slow = setTimeout(() => status.replaceChildren('Still sending. Your text is kept.'), 5000);
+    status.replaceChildren({ sending: 'Sending…', unknown: 'Trying again…', waiting: `Waiting until ${clock(at)}` }[phase] ?? `${kept ? 'Kept in this tab. ' : ''}${counted()}`);
+    if (phase) notes.replaceChildren(phaseNote(drafts.state(partner)));
   }
 
-  function phaseNote(phase, at, refusal) {
-    if (phase === 'unknown') return note('warn', T.unknown, T.unknownText, { role: 'status' });
-    if (phase === 'waiting') return note('warn', say(T.sendsAt, { time: clock(at) }), T.sendsAtText, { role: 'status' });
-    if (phase !== 'refused') return null;
-    const { status: code, message } = refusal;
-    if (code >= 500) return note('bad', T.notSent, say(T.notSentText), { role: 'alert' });
-    return ruleNote(refusal.code, partner, 'alert') ?? note('bad', T.notSent, message, { role: 'alert' });
+  function phaseNote({ phase, at, refusal }) {
+    if (phase === 'unknown') return note('warn', 'We do not know yet whether it arrived', 'The answer got lost on the way. The page asks again by itself, and the message cannot arrive twice.', 'status');
+    if (phase === 'waiting') return note('warn', `Sends itself at ${clock(at)}`, 'You have sent many messages in a short time. This one is kept and goes out by itself. Leave this tab open.', 'status');
+    if (phase === 'sending') return '';
+    const title = 'Not sent. Your text is kept here.';
+    if (refusal.status >= 500) return alert(title, ['The service did not answer. ', h('strong', 'Send'), ' tries again, and the message cannot arrive twice.']);
+    return ruleNote(refusal.code, partner, 'alert') ?? alert(title, refusal.message);
   }
 
   function changed({ detail }) {
     if (detail !== partner) return;
-    if (!node.isConnected) return outbox.events.removeEventListener('change', changed);
-    const isSent = !drafts.read(partner).content && text.value && !outbox.state(partner).phase;
-    if (isSent) empty();
-    else show();
+    if (!node.isConnected) return drafts.events.removeEventListener('change', changed);
+    if (!drafts.read(partner).content && !isBusy()) {
+      fill();
+      notes.replaceChildren();
+    }
+    show();
   }
 
-  outbox.events.addEventListener('change', changed);
+  drafts.events.addEventListener('change', changed);
   text.addEventListener('input', written);
   subject.addEventListener('input', written);
-  showSubject(Boolean(draft.subject));
+  fill();
   show();
-  return { node, focus: () => text.focus(), hasText: () => Boolean(text.value) };
+  return node;
 }
 
-export const pickedBox = (partner, role, onagain) => h('div', { class: 'picked' },
-  h('span', {}, h('b', {}, bdi(partner)), ' ', h('span', { class: 'hint' }, role)), button(T.chooseElse, onagain, 'quiet'));
+// A new message: who gets it, found by search, then the composer for it.
+export function newMessage() {
+  const body = h('div.sheet');
+  const node = h('section.thread', { 'aria-label': 'New message' }, h('div.head', h('a.back', { href: '#/' }, 'Back'),
+    h('h2', { tabindex: -1 }, 'New message'), button('Close', () => { location.hash = '#/'; }, 'close')), body);
+  if (!mayWrite()) body.append(outside());
+  else if (drafts.chosen()) showChosen(body);
+  else showSearch(body);
+  return node;
+}
+
+function showSearch(body, carried) {
+  const input = nameInput({ type: 'search' });
+  const results = h('ul.results', { role: 'list' });
+  const nobody = h('div');
+  let timer;
+
+  async function search(isSaid) {
+    const q = input.value;
+    let recipients;
+    try {
+      ({ recipients } = await call('GET', q ? path`/recipients?q=${q}` : '/recipients'));
+    } catch ({ status }) {
+      if (!status || status >= 500) return nobody.replaceChildren(serviceAway());
+      recipients = [];
+    }
+    if (q !== input.value) return null;
+    sync(recipients);
+    if (isSaid) announce(recipients.length ? count(recipients.length, 'person found', 'people found') : 'Nobody found');
+    return null;
+  }
+
+  function sync(recipients) {
+    results.replaceChildren(...recipients.map((person) => h('li', button([bdi(person.username), h('span.hint', roleName(person.role))], () => choose(body, person, carried)))));
+    const hint = ' Clinicians write first. When one has written to you, you can answer in that conversation. For another patient, type the whole username.';
+    nobody.replaceChildren(recipients.length ? '' : note('', input.value && say`Nobody found for “${input.value}”`, `You see only people you may write to.${isPatient() ? hint : ''}`));
+  }
+
+  function keys(event) {
+    const found = [input, ...results.querySelectorAll('button')];
+    const at = found.indexOf(document.activeElement);
+    const to = { ArrowDown: found[at + 1], ArrowUp: found[at - 1], Escape: at > 0 && input }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    to.focus();
+  }
+
+  const searchSoon = (wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(search, wait, true);
+  };
+  input.addEventListener('input', () => searchSoon(SEARCH_MILLISECONDS));
+  const hint = isPatient() ? 'Type the first letters of a name. To write to another patient, type the whole username. Clinicians write first.' : 'Type the first letters of a username.';
+  body.replaceChildren(h('form', { role: 'search', onkeydown: keys, onsubmit: (event) => { event.preventDefault(); searchSoon(0); } },
+    field('Send to', input, hint), results, nobody));
+  search();
+}
+
+// A conversation that exists already opens instead, and the text goes with it.
+async function choose(body, person, carried) {
+  const { username } = person;
+  if (carried) carry(carried, username);
+  announce(`${shown(username)} chosen`);
+  const exists = rowOf(username) || (await call('GET', path`/conversation/${username}?limit=1`).catch(() => ({ messages: [] }))).messages.length;
+  drafts.choose(exists ? null : person);
+  if (exists) location.hash = path`#/conversation/${username}`;
+  else showChosen(body);
+}
+
+// What was written for one person goes to another; what was written for that one is not lost.
+function carry(from, to) {
+  const { content, subject } = drafts.read(from);
+  const there = drafts.read(to);
+  if (from === to || !(content || subject)) return;
+  drafts.forget(from);
+  drafts.write(to, { content: [there.content, content].filter(Boolean).join('\n\n'), subject: there.subject || subject });
+}
+
+function showChosen(body) {
+  const { username, role } = drafts.chosen();
+  body.replaceChildren(h('div.chosen', h('span', h('b', bdi(username)), ' ', h('span.hint', roleName(role))), button('Choose somebody else', () => {
+    drafts.choose(null);
+    showSearch(body, username);
+    focusNew();
+  }, 'quiet')), composer(username, { isNew: true }));
+  focusNew();
+}
+
+// Where the focus goes when the pane opens.
+export const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();

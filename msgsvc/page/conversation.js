@@ -1,15 +1,13 @@
 // The open conversation: loading and its older parts, what was seen, options, and writing.
-import { call, path } from './api.js';
+import { unblock } from './account.js';
+import { call, emit, path } from './api.js';
 import { composer, ruleNote } from './composer.js';
 import * as drafts from './drafts.js';
-import { announce, ask, bdi, button, count, h, menu, note, plain, say, shown, sorry, sync } from './dom.js';
-import * as inbox from './inbox.js';
-import { beginning, createLog, keepPlace, loader, scrollerOf } from './log.js';
-import * as outbox from './outbox.js';
-import { watchSeen } from './seen.js';
+import { announce, ask, bdi, button, find, h, menu, note, say, sorry, sync } from './dom.js';
+import { change as changeInbox, loadFailed, rowOf } from './inbox.js';
+import { createLog, keepPlace, loader, scrollerOf, watchSeen } from './log.js';
 import { isPatient, me } from './session.js';
-import { T } from './texts.js';
-import { clock } from './times.js';
+import { count, shown } from './words.js';
 
 const PAGE = 50;
 const LARGEST_PAGE = 200;
@@ -18,25 +16,21 @@ const RETRY_MILLISECONDS = 15_000;
 
 let open = null;
 
-export const openPartner = () => open?.partner ?? null;
+export const openPartner = () => open?.partner;
+export const focusConversation = () => open.heading.focus({ preventScroll: true });
 
-/** Opens the conversation with a partner: its pane, which loads by itself. */
+// The pane of the conversation with a partner, which loads by itself.
 export function openConversation(partner) {
-  closeConversation();
-  const log = createLog({
-    isOwn: (message) => message.sender !== partner, nameOf: (message) => message.sender, ondelete: deleteMessage, receipts: true,
-  });
-  const heading = h('h2', { tabindex: '-1' }, bdi(partner));
+  const log = createLog(({ sender }) => sender !== partner, deleteMessage);
+  const heading = h('h2', { tabindex: -1 }, bdi(partner));
   const below = button('', goToEnd, 'below', { hidden: true });
-  const parts = { log, heading, below, options: h('div'), banner: h('div', { class: 'banner' }), writing: h('div', { class: 'writing' }) };
-  const skip = h('a', { class: 'skip', href: location.hash, onclick: (event) => { event.preventDefault(); open.composer?.focus(); } }, T.skipToWriting);
-  const node = h('section', { class: 'thread', 'aria-label': shown(partner) },
-    h('div', { class: 'head' }, h('a', { class: 'back', href: '#/' }, T.back), heading, skip, parts.options),
-    parts.banner, log.node, h('div', { class: 'float' }, below), parts.writing);
+  const skip = h('a.skip', { href: location.hash, onclick: (event) => { event.preventDefault(); find('textarea')?.focus(); } }, 'Skip to writing');
+  const [options, blocked, writing] = [h('div'), h('div.blocked'), h('div.writing')];
+  const node = h('section.thread', { 'aria-label': shown(partner) }, h('div.head', h('a.back', { href: '#/' }, 'Back'), heading, skip, options),
+    blocked, log.node, h('div.float', below), writing);
   open = {
-    ...parts, partner, node, items: [], older: false, newer: false, newest: 0, line: null, loaded: false, newBelow: 0, code: undefined, composer: null,
-    role: undefined, isBlocked: false, stuck: true, seen: null,
-    older_: loader(T.older, loadOlder), newer_: loader(T.newer, loadNewer),
+    partner, log, heading, below, options, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
+    hasOlder: false, hasNewer: false, newest: 0, line: null, state: '', newBelow: 0, code: undefined, role: undefined, isBlocked: false, seen: null,
   };
   addEventListener('scroll', scrolled, true);
   showWriting(null);
@@ -44,180 +38,154 @@ export function openConversation(partner) {
   return node;
 }
 
-/** Leaves nothing of the conversation behind. */
 export function closeConversation() {
-  if (!open) return;
   removeEventListener('scroll', scrolled, true);
-  open.seen?.stop();
-  open.log.clear();
+  open?.seen?.stop();
   open = null;
 }
 
-export const focusConversation = () => open.heading.focus({ preventScroll: true });
+const get = (query) => call('GET', path`/conversation/${open.partner}?limit=` + query);
 
 async function load() {
   const mine = open;
-  const { partner, log } = mine;
-  const unread = inbox.rowOf(partner)?.unread_count ?? 0;
-  const limit = Math.min(Math.max(unread + 10, PAGE), LARGEST_PAGE);
-  const waiting = setTimeout(() => mine.loaded || sync(log.top, [h('p', { class: 'hint' }, T.loadingMessages)]), 400);
+  const unread = rowOf(open.partner)?.unread_count ?? 0;
+  const waiting = setTimeout(() => sync(mine.log.top, [h('p.hint', 'Loading messages…')]), 400);
   try {
-    const [answer, { blocks }] = await Promise.all([
-      call('GET', path`/conversation/${partner}?limit=` + limit),
-      call('GET', '/blocks').catch(() => ({ blocks: [] })),
-    ]);
+    const asked = [get(Math.min(Math.max(unread + 10, PAGE), LARGEST_PAGE)), call('GET', '/blocks').catch(() => ({ blocks: [] }))];
+    const [answer, { blocks }] = await Promise.all(asked);
+    clearTimeout(waiting);
     if (mine !== open) return;
-    mine.loaded = true;
-    mine.isBlocked = blocks.some(({ username }) => username === partner);
+    open.state = 'loaded';
+    open.isBlocked = blocks.some(({ username }) => username === open.partner);
     take(answer);
-    open.older = answer.has_more;
-    placeLine(unread);
+    const fresh = open.items.filter(isUnread);
+    if (fresh.length) open.line = { id: fresh[0].id, n: Math.max(fresh.length, unread) };
     render();
     goToLine();
   } catch (refusal) {
-    if (mine === open) showFailed(refusal);
-  } finally {
     clearTimeout(waiting);
+    if (mine === open) showFailed(refusal);
   }
 }
 
-function showFailed({ status, code, retryAt }) {
-  const { log, partner } = open;
-  const back = button(T.backToList, () => { location.hash = '#/'; });
-  if (status >= 400 && status < 500) {
+const isUnread = ({ sender, is_read: isRead }) => sender === open.partner && !isRead;
+
+function showFailed({ status, retryAt }) {
+  let failed = loadFailed('The messages could not be loaded', retryAt || Date.now() + RETRY_MILLISECONDS, load);
+  if (status && status < 500) {
+    open.state = 'failed';
     open.writing.replaceChildren();
-    open.failed = true;
-    const isNobody = code === 'user_not_found' || code === 'self_conversation';
-    sync(log.top, [note('warn', isNobody && say(T.nobodyCalled, { name: partner }), isNobody ? T.checkName : T.serviceAwayText, { role: 'alert', buttons: [back] })]);
-  } else {
-    const at = retryAt ?? Date.now() + RETRY_MILLISECONDS;
-    sync(log.top, [note('bad', T.messagesFailed, say(T.triesAgain, { time: clock(at) }), { role: 'status', buttons: [button(T.tryAgain, load)] })]);
+    failed = note('warn', say`Nobody here is called ${open.partner}`, 'Please check the name.', 'alert', button('Back to the conversations', () => { location.hash = '#/'; }));
   }
+  sync(open.log.top, [failed]);
 }
 
-/** Merges an answer with the newest messages into those that are shown. Gives the partner's that are new. */
-function take(answer) {
-  const known = new Set(open.items.map(({ id }) => id));
-  const { messages } = answer;
-  const overlaps = messages.some(({ id }) => known.has(id)) || !answer.has_more;
-  const oldest = messages[0]?.id ?? Infinity;
-  open.items = [...(overlaps ? open.items.filter(({ id }) => id < oldest) : []), ...messages];
-  if (!overlaps) open.older = true;
-  if (!messages.length) open.items = [];
+// Merges an answer with the newest messages into those that are shown. Gives the partner's that are new.
+function take({ messages, has_more: hasMore, with_role: role, can_reply: canReply, reply_refusal: refusal }) {
+  const oldest = messages[0]?.id ?? 0;
+  const overlaps = open.items.some(({ id }) => id === oldest);
+  if (!(overlaps && hasMore)) open.hasOlder = hasMore;
+  open.items = [...(overlaps && hasMore ? open.items.filter(({ id }) => id < oldest) : []), ...messages];
   const fresh = messages.filter(({ id, sender }) => id > open.newest && sender === open.partner);
   open.newest = Math.max(open.newest, ...messages.map(({ id }) => id));
-  if ('with_role' in answer) open.role = answer.with_role;
+  open.role = role;
   showOptions();
-  showWriting(answer.can_reply ? null : answer.reply_refusal ?? 'not_allowed');
+  showWriting(canReply ? null : refusal ?? 'not_allowed');
   return fresh;
 }
 
-function placeLine(unread) {
-  const fresh = open.items.filter(({ sender, is_read: isRead }) => sender === open.partner && !isRead);
-  if (fresh.length) open.line = { id: fresh[0].id, n: Math.max(fresh.length, unread) };
+function render() {
+  const { items, log, hasOlder, hasNewer, partner } = open;
+  if (hasOlder) sync(log.top, [open.older]);
+  else {
+    const words = items.length ? say`This is where your conversation with ${partner} begins.` : say`There are no messages between you and ${partner}.`;
+    log.top.replaceChildren(h('p.hint.begins', { tabindex: -1 }, words));
+  }
+  sync(log.bottom, hasNewer ? [open.newer] : []);
+  log.show(items, open.line);
+  const { writing } = open;
+  open.seen ??= watchSeen(markRead, getComputedStyle(writing).position === 'sticky' ? writing.offsetHeight : 0);
+  for (const message of items) if (isUnread(message)) open.seen.watch(log.nodeOf(message.id), message.id);
 }
 
-function render() {
-  const { items, log, older, newer, partner } = open;
-  if (open.line && !items.some(({ id }) => id >= open.line.id)) open.line = null;
-  const empty = h('p', { class: 'hint begins', tabindex: '-1' }, say(T.empty, { name: partner }));
-  if (older) sync(log.top, [open.older_]);
-  else if (!items.length) sync(log.top, [empty]);
-  else if (!log.top.querySelector('.begins')) sync(log.top, [beginning(partner)]);
-  sync(log.bottom, newer ? [open.newer_] : []);
-  log.show(items, open.line);
-  if (!open.seen) {
-    const covers = scrollerOf(log.node) !== log.node && getComputedStyle(open.writing).position === 'sticky';
-    open.seen = watchSeen(markRead, () => (covers ? open.writing.offsetHeight : 0));
-  }
-  for (const { id, sender, is_read: isRead } of items) if (sender === partner && !isRead) open.seen.watch(log.nodeOf(id), id);
+// Older or newer messages than those shown; beyond MOST_SHOWN those at the other end go from the document.
+async function loadPart(query) {
+  const mine = open;
+  const answer = await get(PAGE + query);
+  return mine === open ? answer : new Promise(() => {});
 }
 
 async function loadOlder() {
-  const mine = open;
-  const answer = await call('GET', path`/conversation/${mine.partner}?limit=${PAGE}&before=${mine.items[0].id}`);
-  if (mine !== open) return '';
-  const had = document.activeElement?.closest('.loader');
+  const { messages, has_more: hasMore } = await loadPart(`&before=${open.items[0].id}`);
   keepPlace(open.log.node, () => {
-    open.items = [...answer.messages, ...open.items];
-    open.older = answer.has_more;
-    if (open.items.length > MOST_SHOWN) {
-      open.items.length = MOST_SHOWN;
-      open.newer = true;
-    }
+    const items = [...messages, ...open.items];
+    Object.assign(open, { items: items.slice(0, MOST_SHOWN), hasOlder: hasMore, hasNewer: open.hasNewer || items.length > MOST_SHOWN });
     render();
   });
-  if (!open.older) {
-    if (had) open.log.top.querySelector('.begins').focus({ preventScroll: true });
-    return plain(T.begins, { name: open.partner });
-  }
-  return count(answer.messages.length, 'older message', 'older messages');
+  if (hasMore) return count(messages.length, 'older message');
+  find('.begins').focus({ preventScroll: true });
+  return `This is where your conversation with ${shown(open.partner)} begins.`;
 }
 
 async function loadNewer() {
-  const mine = open;
-  const answer = await call('GET', path`/conversation/${mine.partner}?limit=${PAGE}&after=${mine.items.at(-1).id}`);
-  if (mine !== open) return '';
+  const { messages, has_more: hasMore } = await loadPart(`&after=${open.items.at(-1).id}`);
   keepPlace(open.log.node, () => {
-    open.items = [...open.items, ...answer.messages];
-    open.newer = answer.has_more;
-    if (open.items.length > MOST_SHOWN) {
-      open.items = open.items.slice(-MOST_SHOWN);
-      open.older = true;
-    }
+    const items = [...open.items, ...messages];
+    Object.assign(open, { items: items.slice(-MOST_SHOWN), hasNewer: hasMore, hasOlder: open.hasOlder || items.length > MOST_SHOWN });
     render();
   });
-  return count(answer.messages.length, 'newer message', 'newer messages');
+  return count(messages.length, 'newer message');
 }
 
-/** Asks for what is new. `changed` says that the inbox knows of something; else only read receipts are waited for. */
-export async function refresh(changed) {
+// Asks for what is new, if the inbox knows of something or a read receipt is awaited.
+export async function refresh(isChanged) {
   const mine = open;
-  if (!mine || mine.failed) return;
-  if (!mine.loaded) return load();
-  const awaitsReceipt = mine.items.some(({ sender, is_read: isRead }) => sender === me.username && !isRead);
-  if (mine.newer || !(changed || awaitsReceipt)) return;
-  const answer = await call('GET', path`/conversation/${mine.partner}?limit=${PAGE}`, { background: true });
-  if (mine === open) show(answer);
-}
-
-function show(answer) {
+  if (!open || open.state === 'failed' || open.hasNewer) return;
+  if (!open.state) {
+    load();
+    return;
+  }
+  if (!isChanged && !open.items.some(({ sender, is_read: isRead }) => sender === me.username && !isRead)) return;
+  const answer = await call('GET', path`/conversation/${open.partner}?limit=${PAGE}`, { background: true });
+  if (mine !== open) return;
   const wasAtEnd = isAtEnd();
   const fresh = take(answer);
-  if (wasAtEnd) render();
-  else keepPlace(open.log.node, render);
-  if (wasAtEnd) goToEnd();
-  else countBelow(fresh.length);
+  if (wasAtEnd) {
+    render();
+    goToEnd();
+  } else {
+    keepPlace(open.log.node, render);
+    countBelow(fresh.length);
+  }
   if (fresh.length === 1) announce(`New message from ${shown(open.partner)}: ${[...fresh[0].content].slice(0, 200).join('')}`);
   else if (fresh.length) announce(`${fresh.length} new messages`);
 }
 
-outbox.events.addEventListener('sent', ({ detail: { partner, message } }) => {
-  if (partner !== open?.partner || open.newer) return;
-  open.items = [...open.items.filter(({ id }) => id !== message.id), { ...message, sender: me.username, recipient: partner }];
-  open.items.sort((a, b) => a.id - b.id);
-  render();
-  goToEnd();
+drafts.events.addEventListener('sent', ({ detail: { partner, message } }) => {
+  if (partner !== open?.partner) return;
   announce('Sent');
-  refresh(true).catch(() => {});
+  if (open.hasNewer) return openAgain();
+  open.items = [...open.items.filter(({ id }) => id !== message.id), { ...message, sender: me.username }].sort((a, b) => a.id - b.id);
+  render();
+  return goToEnd();
 });
 
 // Where the reader is.
 
 function isAtEnd() {
-  const scroller = scrollerOf(open.log.node);
-  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
+  const { scrollHeight, scrollTop, clientHeight } = scrollerOf(open.log.node);
+  return scrollHeight - scrollTop - clientHeight < 40;
 }
 
 function goToEnd() {
-  if (open.newer) return openAgain();
+  if (open.hasNewer) return openAgain();
   const scroller = scrollerOf(open.log.node);
   scroller.scrollTop = scroller.scrollHeight;
-  countBelow(-open.newBelow);
+  return countBelow(-open.newBelow);
 }
 
 function openAgain() {
-  Object.assign(open, { newer: false, items: [] });
+  Object.assign(open, { hasNewer: false, items: [] });
   load();
 }
 
@@ -225,35 +193,28 @@ function goToLine() {
   const line = open.log.line();
   if (!line) return goToEnd();
   const scroller = scrollerOf(open.log.node);
-  const top = scroller === document.scrollingElement ? 0 : scroller.getBoundingClientRect().top;
-  scroller.scrollTop += line.getBoundingClientRect().top - top - scroller.clientHeight / 3;
+  scroller.scrollTop += line.getBoundingClientRect().top - Math.max(0, scroller.getBoundingClientRect().top) - scroller.clientHeight / 3;
+  return null;
 }
 
-function scrolled() {
-  if (open.newBelow && isAtEnd()) countBelow(-open.newBelow);
-}
+const scrolled = () => open.newBelow && isAtEnd() && countBelow(-open.newBelow);
 
 function countBelow(more) {
   open.newBelow += more;
   open.below.hidden = !open.newBelow;
-  open.below.replaceChildren(`${count(open.newBelow, 'new message', 'new messages')} below`);
+  open.below.replaceChildren(`${count(open.newBelow, 'new message')} below`);
 }
 
-async function markRead(ids) {
+async function markRead(id) {
   const mine = open;
-  for (const id of ids) {
-    try {
-      await call('PATCH', `/${id}/read`, { background: true });
-    } catch (refusal) {
-      if (refusal.status === 404 || mine !== open) continue;
-      const node = mine.log.nodeOf(id);
-      if (node) setTimeout(() => mine === open && mine.seen.watch(node, id), RETRY_MILLISECONDS);
-      continue;
-    }
-    inbox.lower(mine.partner, 1);
-    const message = mine.items.find((item) => item.id === id);
-    if (message) message.is_read = true;
+  try {
+    await call('PATCH', `/${id}/read`, { background: true });
+  } catch ({ status }) {
+    if (status !== 404) setTimeout(() => mine === open && render(), RETRY_MILLISECONDS);
+    return;
   }
+  changeInbox(mine.partner, 1);
+  Object.assign(mine.items.find((message) => message.id === id) ?? {}, { is_read: true });
 }
 
 // Writing and options.
@@ -261,103 +222,90 @@ async function markRead(ids) {
 function showWriting(code) {
   if (code === open.code) return;
   open.code = code;
-  const { partner } = open;
-  if (code && outbox.state(partner).phase === 'refused') outbox.edit(partner);
+  const { partner, writing } = open;
+  if (code && drafts.state(partner).phase === 'refused') drafts.edit(partner);
   const rule = code && ruleNote(code, partner);
-  const keepsText = !rule || drafts.read(partner).content;
-  open.composer = keepsText ? composer(partner, { newest: () => open.newest, look: isThere }) : null;
-  open.writing.replaceChildren(...[rule, open.composer?.node].filter(Boolean));
+  // A text that cannot be sent stays, to be copied.
+  const isKept = !rule || drafts.read(partner).content;
+  writing.replaceChildren(rule ?? '', isKept ? composer(partner, { newest: () => open.newest, isThere }) : '');
 }
 
-/** Loads what is newer; says whether the draft is among it. */
-async function isThere(draft) {
-  await refresh(true);
-  return open.items.some(({ id, sender, content }) => sender === me.username && id > draft.after && content === draft.content);
+async function isThere({ content, after }) {
+  await refresh(true).catch(() => {});
+  return open.items.some((message) => message.sender === me.username && message.id > after && message.content === content);
 }
 
 function showOptions() {
-  const { partner, role, isBlocked, items } = open;
-  const maySee = items.length > 0;
+  const { partner, role, isBlocked, items, options } = open;
   const mayBlock = role !== null && !(isPatient() && role && role !== 'user');
-  const shape = `${maySee} ${mayBlock} ${isBlocked}`;
-  if (open.options.dataset.shape === shape) return;
-  open.options.dataset.shape = shape;
-  const hadFocus = open.options.contains(document.activeElement);
-  const opener = h('button', { type: 'button', class: 'options', 'aria-label': T.options }, 'Options');
-  const blocking = isBlocked ? button(T.unblock, unblock) : button(T.block, block);
-  open.options.replaceChildren(...(maySee ? [menu(opener, mayBlock && blocking, button(T.deleteConversation, deleteConversation, mayBlock ? 'bad rule' : 'bad'))] : []));
-  open.banner.replaceChildren(...(isBlocked ? [note('warn', '', say(T.blocked, { name: partner }), { buttons: [button(T.unblock, unblock)] })] : []));
+  const drawn = `${items.length > 0} ${mayBlock} ${isBlocked}`;
+  if (options.drawn === drawn) return;
+  options.drawn = drawn;
+  const hadFocus = options.contains(document.activeElement);
+  const lift = () => button('Unblock', () => unblock(partner));
+  const opener = button('Options', null, 'options', { 'aria-label': 'Options for this conversation' });
+  options.replaceChildren(items.length ? menu(opener, mayBlock && (isBlocked ? lift() : button('Block', block)), button('Delete conversation', deleteConversation, 'bad rule')) : '');
+  open.blocked.replaceChildren(isBlocked ? note('warn', '', say`You have blocked ${partner}. New messages from ${partner} do not reach you.`, null, lift()) : '');
   if (hadFocus) opener.focus();
 }
 
-function setBlocked(isBlocked) {
+function setBlocked(partner, isBlocked) {
+  if (partner !== open?.partner) return;
+  const hadFocus = open.blocked.contains(document.activeElement);
   open.isBlocked = isBlocked;
   showOptions();
-  open.options.querySelector('button')?.focus();
-  announce(`${shown(open.partner)} is ${isBlocked ? 'blocked' : 'no longer blocked'}`);
+  if (hadFocus) find('.options').focus();
 }
+
+addEventListener('unblocked', ({ detail }) => setBlocked(detail, false));
 
 async function block() {
   const { partner } = open;
-  const name = { name: partner };
-  if (!await ask(say(T.blockAsk, name), [say(T.blockText, name), say(T.blockStays, name)], T.block, T.doNotBlock)) return;
+  if (!await ask(say`Block ${partner}?`, [
+    say`${partner} cannot write to you any more. Nobody tells ${partner}, but the page will say that writing to you is not possible.`,
+    say`What you both wrote stays. You can still write to ${partner}, and you can unblock at any time.`,
+  ], 'Block', 'Do not block')) return;
   try {
     await call('PUT', path`/blocks/${partner}`);
   } catch ({ code }) {
-    if (code !== 'staff_not_blockable') return sorry();
-    return open.banner.replaceChildren(note('warn', '', T.staffNotBlocked, { role: 'alert' }));
+    if (code === 'staff_not_blockable') open.blocked.replaceChildren(note('warn', '', 'People of your care team cannot be blocked. If something is wrong, please write to an administrator.', 'alert'));
+    else sorry();
+    return;
   }
-  if (open?.partner === partner) setBlocked(true);
+  setBlocked(partner, true);
+  announce(`${shown(partner)} is blocked`);
 }
 
-async function unblock() {
-  const { partner } = open;
-  try {
-    await call('DELETE', path`/blocks/${partner}`);
-  } catch {
-    return sorry();
-  }
-  if (open?.partner === partner) setBlocked(false);
-}
-
-addEventListener('unblocked', ({ detail }) => {
-  if (open?.partner !== detail) return;
-  open.isBlocked = false;
-  showOptions();
-});
-
-async function deleteMessage(message) {
+async function deleteMessage({ id: gone }) {
   const mine = open;
-  const text = say(T.deleteMessageText, { name: mine.partner });
-  if (!await ask(T.deleteMessageAsk, [text], T.deleteMessage, T.keep)) return;
+  if (!await ask('Delete this message?', [say`It disappears for you and cannot be brought back. ${open.partner} keeps it.`], 'Delete message', 'Keep it')) return;
   try {
-    await call('DELETE', `/${message.id}`);
+    await call('DELETE', `/${gone}`);
   } catch ({ status }) {
     if (status !== 404) return sorry();
   }
-  if (mine !== open) return;
-  const at = open.items.findIndex(({ id }) => id === message.id);
-  const neighbour = open.items[at + 1] ?? open.items[at - 1];
-  keepPlace(open.log.node, () => {
-    if (open.line?.id === message.id) open.line = neighbour?.id > message.id ? { ...open.line, id: neighbour.id } : null;
-    open.items.splice(at, 1);
-    showOptions();
-    render();
-  });
-  (neighbour ? open.log.dotsOf(neighbour.id) : open.log.node).focus();
+  if (mine !== open) return null;
+  const { items, log, line } = open;
+  const at = items.findIndex(({ id }) => id === gone);
+  const neighbour = items[at + 1] ?? items[at - 1];
+  items.splice(at, 1);
+  if (line?.id === gone) open.line = items[at] ? { ...line, id: items[at].id } : null;
+  keepPlace(log.node, render);
+  showOptions();
+  (neighbour ? find('.dots', log.nodeOf(neighbour.id)) : log.node).focus();
   announce('Message deleted');
-  dispatchEvent(new Event('pollnow'));
+  return emit(window, 'pollnow');
 }
 
 async function deleteConversation() {
   const { partner, newest } = open;
-  const name = { name: partner };
-  if (!await ask(T.deleteConversationAsk, [say(T.deleteConversationText, name)], T.deleteConversation, T.keep)) return;
+  if (!await ask('Delete this conversation?', [say`All messages between you and ${partner} disappear for you and cannot be brought back. ${partner} keeps them. If ${partner} writes again, the conversation starts anew.`], 'Delete conversation', 'Keep it')) return;
   try {
     await call('DELETE', path`/conversation/${partner}?up_to=${newest}`);
   } catch {
-    return sorry();
+    sorry();
+    return;
   }
-  inbox.drop(partner);
-  dispatchEvent(new CustomEvent('deleted', { detail: partner }));
+  changeInbox(partner, Infinity, true);
+  emit(window, 'deleted', partner);
 }

@@ -1,94 +1,75 @@
 // The list of conversations: unread counts, only the unread, more on demand.
 import { call } from './api.js';
-import { announce, bdi, button, byId, count, h, note, retitle, say, shown, sync, unseen } from './dom.js';
+import { alert, announce, bdi, button, byId, h, note, retitle, sync, serviceAway, unseen } from './dom.js';
 import { isPatient } from './session.js';
-import { T, roleName } from './texts.js';
-import { clock, listTime } from './times.js';
+import { clock, count, listTime, roleName, shown } from './words.js';
 
 const PAGE = 20;
+const RETRY_MILLISECONDS = 15_000;
 
 let list = null;
 
-/** The list of whoever has logged in now. */
+// The list of whoever has logged in now.
 export function createInbox() {
-  list = { rows: [], nodes: new Map(), total: 0, unread: 0, onlyUnread: false, etag: '', current: '', loaded: false };
-  const chip = h('button', { type: 'button', class: 'chip', 'aria-pressed': 'false', onclick: () => filter(!list.onlyUnread) },
-    h('span', { 'aria-hidden': 'true', class: 'tick' }), T.onlyUnread);
-  const heading = h('h2', { tabindex: '-1' }, T.conversations);
-  const create = button(T.newMessage, () => { location.hash = '#/new'; }, 'primary');
-  const counted = h('p', { class: 'hint counted' });
-  const state = h('div', { class: 'state' });
-  const rows = h('ul', { role: 'list', class: 'rows' });
-  const more = button(T.moreConversations, loadMore, 'more', { hidden: true });
-  const node = h('section', { class: 'list', 'aria-label': T.conversations },
-    h('div', { class: 'listhead' }, heading, create, h('div', {}, chip, counted)), state, rows, more);
-  Object.assign(list, { node, heading, create, chip, counted, state, rowList: rows, more });
-  return node;
+  const heading = h('h2', { tabindex: -1 }, 'Conversations');
+  const create = button('New message', () => { location.hash = '#/new'; }, 'primary');
+  const chip = button([h('span.tick', { 'aria-hidden': 'true' }), 'Only unread'], () => filter(!list.onlyUnread), 'chip', { 'aria-pressed': 'false' });
+  const counted = h('p.hint.counted');
+  const state = h('div.state');
+  const rowList = h('ul.rows', { role: 'list' });
+  const more = button('Load more conversations', loadMore, 'more', { hidden: true });
+  const node = h('section.list', { 'aria-label': 'Conversations' }, h('div.listhead', heading, create, h('div', chip, counted)), state, rowList, more);
+  list = { node, heading, create, chip, counted, state, rowList, more, rows: [], nodes: new Map(), total: 0, unread: 0, onlyUnread: false, etag: '', current: '', loaded: false };
 }
 
-export const unreadText = () => (list.unread ? `${list.unread.toLocaleString('en-GB')} unread` : T.nothingUnread);
+export const discard = () => { list = null; };
+export const inboxNode = () => list.node;
+export const isShown = () => byId('main').contains(list?.node);
+export const rowOf = (partner) => list.rows.find(({ with_user: name }) => name === partner);
+export const unreadText = () => (list.unread ? `${list.unread.toLocaleString('en-GB')} unread` : 'Nothing unread');
 export const focusHeading = () => list.heading.focus();
-export const rowOf = (partner) => list.rows.find((row) => row.with_user === partner);
 
-/** The row of a partner, else New message. */
-export function focusRow(partner) {
-  (list.nodes.get(partner)?.isConnected ? list.nodes.get(partner).firstChild : list.create).focus();
-}
+// The row of a partner, else New message.
+export const focusRow = (partner) => (list.nodes.get(partner)?.firstChild ?? list.create).focus();
 
 export function setCurrent(partner) {
   list.current = partner;
   render();
 }
 
-async function page(number, options = {}) {
-  const filtered = list.onlyUnread ? '&unread_only=true' : '';
-  return call('GET', `/inbox?page=${number}&limit=${PAGE}${filtered}`, options);
+const get = (page, options) => call('GET', `/inbox?page=${page}&limit=${PAGE}${list.onlyUnread ? '&unread_only=true' : ''}`, options);
+
+// Asks for what is new. Gives the rows with messages that were not there before, or null where nothing changed.
+export async function refresh(background) {
+  const { rows, onlyUnread, loaded, etag } = list;
+  const answer = await get(1, { background, etag });
+  if (!answer || onlyUnread !== list.onlyUnread) return null;
+  const first = answer.conversations;
+  const before = new Map(rows.map((row) => [row.with_user, row.unread_count]));
+  const others = rows.length > PAGE ? rows.filter(({ with_user: name }) => !first.some((row) => row.with_user === name)) : [];
+  take(answer, first.length + others.length > answer.total_conversations ? first : [...first, ...others]);
+  list.etag = answer.etag;
+  return first.filter((row) => loaded && row.is_latest_from_them && row.unread_count > (before.get(row.with_user) ?? 0));
 }
 
-/** Asks for what is new. Gives the rows with messages that were not there before, or null where nothing changed. */
-export async function refresh({ background = false } = {}) {
-  const mine = list;
-  const filtered = list.onlyUnread;
-  const answer = await page(1, { background, etag: list.etag });
-  if (!answer || mine !== list || filtered !== list.onlyUnread) return null;
-  const before = new Map(list.rows.map((row) => [row.with_user, row]));
-  const isFirst = !list.loaded;
-  const first = new Set(answer.conversations.map((row) => row.with_user));
-  const merged = [...answer.conversations, ...(list.rows.length > PAGE ? list.rows.filter((row) => !first.has(row.with_user)) : [])];
-  take(answer, merged.length > answer.total_conversations ? answer.conversations : merged);
-  if (isFirst) return [];
-  return answer.conversations.filter((row) => {
-    const old = before.get(row.with_user);
-    return row.is_latest_from_them && row.unread_count > (old?.unread_count ?? 0);
-  });
-}
-
-function take(answer, rows) {
-  Object.assign(list, { rows, total: answer.total_conversations, unread: answer.total_unread, loaded: true });
-  if (answer.page === 1) list.etag = answer.etag;
+function take({ total_conversations: total, total_unread: unread }, rows) {
+  Object.assign(list, { rows, total, unread, loaded: true });
   list.state.replaceChildren();
   render();
 }
 
-/** Reading lowers the counts before the service is asked again. */
-export function lower(partner, n) {
+// What the page does itself shows before the service is asked again: n messages of a partner are read, or all are gone.
+export function change(partner, n, isGone) {
   const row = rowOf(partner);
   if (!row) return;
   const lowered = Math.min(n, row.unread_count);
   row.unread_count -= lowered;
   list.unread = Math.max(0, list.unread - lowered);
   list.etag = '';
-  render();
-}
-
-/** A conversation that was deleted goes from the list at once. */
-export function drop(partner) {
-  const row = rowOf(partner);
-  if (!row) return;
-  list.rows = list.rows.filter((other) => other !== row);
-  list.total -= 1;
-  list.unread = Math.max(0, list.unread - row.unread_count);
-  list.etag = '';
+  if (isGone) {
+    list.rows.splice(list.rows.indexOf(row), 1);
+    list.total -= 1;
+  }
   render();
 }
 
@@ -96,93 +77,80 @@ async function filter(onlyUnread) {
   Object.assign(list, { onlyUnread, etag: '', rows: [], total: 0 });
   list.chip.setAttribute('aria-pressed', onlyUnread);
   await load();
-  if (list.loaded && onlyUnread) announce(`${count(list.total, 'conversation', 'conversations')} with unread messages`);
+  if (list.loaded && onlyUnread) announce(`${count(list.total, 'conversation')} with unread messages`);
 }
 
-/** Loads the list, and shows that it is loading or could not be. `retryAt` is when the page tries again by itself. */
+// Loads the list, and shows that it is loading or could not be.
 export async function load() {
   list.loaded = false;
-  const waiting = setTimeout(() => list.loaded || list.state.replaceChildren(h('p', { class: 'hint' }, T.loadingList)), 400);
-  try {
-    await refresh();
-  } catch (refusal) {
-    showFailed((refusal.retryAt ?? 0) || Date.now() + 15_000);
-  }
+  const waiting = setTimeout(() => list.state.replaceChildren(h('p.hint', 'Loading your conversations…')), 400);
+  await refresh().catch(({ retryAt }) => showFailed(retryAt || Date.now() + RETRY_MILLISECONDS));
   clearTimeout(waiting);
 }
 
 export function showFailed(at) {
-  if (list.loaded) return;
-  list.state.replaceChildren(note('bad', T.listFailed, say(T.triesAgain, { time: clock(at) }), { role: 'status', buttons: [button(T.tryAgain, load)] }));
+  if (!list.loaded) list.state.replaceChildren(loadFailed('Your conversations could not be loaded', at, load));
 }
 
+// The note for what could not be loaded; the polling tries again at that time.
+export const loadFailed = (title, at, again) => note('bad', title, `The service did not answer. Nothing is lost. This page tries again at ${clock(at)}.`, 'status', button('Try again', again));
+
 async function loadMore() {
-  const mine = list;
   let answer;
   try {
-    answer = await page(Math.floor(list.rows.length / PAGE) + 1);
+    answer = await get(Math.floor(list.rows.length / PAGE) + 1);
   } catch {
-    return list.state.replaceChildren(note('bad', T.serviceAway, T.serviceAwayText, { role: 'alert' }));
+    return list.state.replaceChildren(serviceAway());
   }
-  if (mine !== list) return;
   const fresh = answer.conversations.filter((row) => !rowOf(row.with_user));
   take(answer, [...list.rows, ...fresh]);
-  announce(count(fresh.length, 'more conversation', 'more conversations'));
+  announce(count(fresh.length, 'more conversation'));
   if (fresh.length) focusRow(fresh[0].with_user);
+  return null;
 }
 
 function render() {
-  retitle({ unread: list.unread });
-  list.counted.replaceChildren(list.loaded ? unreadText() : '');
-  const nodes = list.rows.map(rowNode);
-  const present = new Set(list.rows.map((row) => row.with_user));
-  for (const partner of list.nodes.keys()) if (!present.has(partner)) list.nodes.delete(partner);
-  sync(list.rowList, nodes);
-  list.rowList.hidden = !nodes.length;
-  list.more.hidden = list.rows.length >= list.total;
-  if (list.loaded && !nodes.length) list.state.replaceChildren(emptyState());
+  const { rows, nodes, total, unread, loaded } = list;
+  retitle({ unread });
+  list.counted.replaceChildren(loaded ? unreadText() : '');
+  for (const partner of nodes.keys()) if (!rowOf(partner)) nodes.delete(partner);
+  sync(list.rowList, rows.map(rowNode));
+  list.rowList.hidden = !rows.length;
+  list.more.hidden = rows.length >= total;
+  if (loaded && !rows.length) list.state.replaceChildren(emptyState());
 }
 
 function emptyState() {
   if (list.onlyUnread) {
-    return h('div', { class: 'empty' }, h('p', {}, h('strong', {}, T.nothingUnread)), h('p', {}, T.allRead),
-      button(T.showAll, () => { list.chip.focus(); filter(false); }));
+    return h('div.empty', h('p', h('strong', 'Nothing unread')), h('p', 'You have read everything.'),
+      button('Show all conversations', () => { list.chip.focus(); filter(false); }));
   }
-  return h('div', { class: 'empty' }, h('p', {}, h('strong', {}, T.noConversations)), h('p', {}, say(T.noConversationsText)),
-    isPatient() && h('p', { class: 'hint rule' }, T.emergency));
+  return h('div.empty', h('p', h('strong', 'No conversations yet')),
+    h('p', 'When somebody from your care team writes to you, you find it here. You can also write first: choose ', h('strong', 'New message'), '.'),
+    isPatient() && h('p.hint.rule', 'Messages may not be read at once. In an emergency, call your local emergency number.'));
 }
 
 function rowNode(row) {
-  const { with_user: partner, unread_count: unread } = row;
-  let node = list.nodes.get(partner);
-  const seen = JSON.stringify([row, listTime(row.last_message_time)]);
-  if (!node) {
-    node = h('li', {}, h('a', { href: `#/conversation/${encodeURIComponent(partner)}` }));
-    list.nodes.set(partner, node);
-  }
+  const { with_user: partner, unread_count: unread, last_message_time: time } = row;
+  if (!list.nodes.has(partner)) list.nodes.set(partner, h('li', h('a', { href: `#/conversation/${encodeURIComponent(partner)}` })));
+  const node = list.nodes.get(partner);
   const link = node.firstChild;
   if (partner === list.current) link.setAttribute('aria-current', 'true');
   else link.removeAttribute('aria-current');
-  if (node.seen === seen) return node;
-  node.seen = seen;
+  const drawn = JSON.stringify([row, listTime(time)]);
+  if (node.drawn === drawn) return node;
+  node.drawn = drawn;
   const role = roleName(row.with_role);
   link.className = unread ? 'conv new' : 'conv';
-  link.replaceChildren(
-    h('span', { class: 'name' }, bdi(partner)), unseen(' , '),
-    ...(unread ? [h('span', { class: 'badge' }, String(unread), unseen(' unread, '))] : []),
-    h('time', { datetime: row.last_message_time }, listTime(row.last_message_time)), unseen(' . '),
-    ...(role ? [h('span', { class: 'role' }, role), unseen('. ')] : []),
-    h('span', { class: 'preview' }, row.is_latest_from_them ? '' : 'You: ', h('bdi', {}, row.last_message)));
+  link.replaceChildren(h('span.name', bdi(partner)), unseen(' , '), unread ? h('span.badge', unread, unseen(' unread, ')) : '',
+    h('time', { datetime: time }, listTime(time)), unseen(' . '), role && h('span.role', role, unseen('. ')),
+    h('span.preview', row.is_latest_from_them ? '' : 'You: ', h('bdi', row.last_message)));
   return node;
 }
 
-/** What the live region says about arrivals: once each, and nothing about the conversation that says it itself. */
+// Arrivals are said once; the open conversation says its own.
 export function announceArrivals(rows, openPartner) {
   const others = rows.filter((row) => row.with_user !== openPartner);
-  if (others.length === 1 && others[0].unread_count === 1) announce(`New message from ${shown(others[0].with_user)}`);
-  else if (others.length) announce(`${others.reduce((sum, row) => sum + row.unread_count, 0)} new messages`);
+  const n = others.reduce((sum, row) => sum + row.unread_count, 0);
+  if (others.length) announce(n === 1 ? `New message from ${shown(others[0].with_user)}` : `${n} new messages`);
 }
-
-export const node = () => list.node;
-export const isShown = () => Boolean(list && byId('main').contains(list.node));
-export const discard = () => { list = null; };

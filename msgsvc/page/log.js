@@ -1,148 +1,174 @@
-// The log of a conversation: days, messages, the line above the unread. Messages that stay are never built anew.
-import { announce, bdi, button, h, newId, note, say, shown, sync } from './dom.js';
-import { T } from './texts.js';
-import { clock, dayAndMonth, dayKey, longDay } from './times.js';
+// The log of a conversation: days, messages, the line above the unread, and which messages were seen. Messages that
+// stay are never built anew.
+import { alert, announce, bdi, button, h, sync } from './dom.js';
+import { clock, dayAndMonth, dayKey, longDay, shown } from './words.js';
 
 const FOLLOW_MILLISECONDS = 10 * 60_000;
+const SEEN_MILLISECONDS = 300;
 
-/**
- * `isOwn(message)` puts a message at the right, `nameOf(message)` names its sender; `ondelete(message)` and `receipts`
- * are for the person's own inbox and left out where an admin looks.
- */
-export function createLog({ isOwn, nameOf, ondelete, receipts }) {
+// `isOwn(message)` puts a message at the right. `ondelete(message)` is left out where an admin looks: no options, no
+// receipts, and names instead of You.
+export function createLog(isOwn, ondelete) {
   const messages = new Map();
   const groups = new Map();
-  const top = h('div', { class: 'top' });
-  const bottom = h('div', { class: 'bottom' });
-  const node = h('div', { class: 'log', role: 'region', 'aria-label': T.messages, tabindex: '0' }, top, bottom);
+  const top = h('div');
+  const bottom = h('div');
+  const node = h('div.log', { role: 'region', 'aria-label': 'Messages', tabindex: 0 }, top, bottom);
   let openRow = null;
 
-  function closeRow(focus) {
-    if (!openRow) return;
-    const { row, dots } = openRow;
+  function closeRow() {
+    openRow?.row.remove();
+    openRow?.dots.setAttribute('aria-expanded', false);
     openRow = null;
-    row.remove();
-    dots.setAttribute('aria-expanded', false);
-    if (focus) dots.focus();
   }
 
   function dotsFor(message, item) {
-    const when = `on ${dayAndMonth(message.sent_at)} at ${clock(message.sent_at)}`;
-    const label = isOwn(message) ? `Options for the message you sent ${when}` : `Options for the message from ${shown(nameOf(message))} ${when}`;
-    const dots = h('button', { type: 'button', class: 'dots', 'aria-expanded': 'false', 'aria-label': label, onclick: () => {
+    const who = isOwn(message) ? 'you sent' : `from ${shown(message.sender)}`;
+    const dots = button('', () => {
       const wasOpen = openRow?.dots === dots;
       closeRow();
       if (wasOpen) return;
-      const row = h('div', { class: 'actions', id: newId() }, button(T.deleteMessage, () => { dots.focus(); closeRow(); ondelete(message); }, 'bad'));
+      const row = h('p', button('Delete message', () => { dots.focus(); closeRow(); ondelete(message); }, 'bad'));
       openRow = { row, dots };
       dots.setAttribute('aria-expanded', true);
       item.append(row);
       row.scrollIntoView({ block: 'nearest' });
-    } });
+    }, 'dots', { 'aria-expanded': 'false', 'aria-label': `Options for the message ${who} on ${dayAndMonth(message.sent_at)} at ${clock(message.sent_at)}` });
     return dots;
   }
 
   function create(message) {
+    const { sender, sent_at: at, subject, content } = message;
     const own = isOwn(message);
-    const name = h('b', {}, own && receipts ? 'You' : bdi(nameOf(message)));
-    const item = h('li', { class: own ? 'msg own' : 'msg' });
-    const receipt = receipts && own && h('p', { class: 'receipt' });
-    const meta = h('div', { class: 'meta' }, name, ' ', h('time', { datetime: message.sent_at }, clock(message.sent_at)), ondelete && dotsFor(message, item));
-    item.append(...[meta, message.subject && h('p', { class: 'subject', dir: 'auto' }, message.subject),
-      h('p', { class: 'text', dir: 'auto' }, message.content), receipt].filter(Boolean));
-    return { node: item, name, receipt, time: Date.parse(message.sent_at) };
+    const name = h('b', own && ondelete ? 'You' : bdi(sender));
+    const receipt = h('p.receipt', { hidden: !own || !ondelete });
+    const item = h(own ? 'li.msg.own' : 'li.msg');
+    item.append(h('div.meta', name, ' ', h('time', { datetime: at }, clock(at)), ondelete && dotsFor(message, item)),
+      subject ? h('p.subject', { dir: 'auto' }, subject) : '', h('p.text', { dir: 'auto' }, content), receipt);
+    return { item, name, receipt };
   }
 
-  function entry(message, previous) {
-    if (!messages.has(message.id)) messages.set(message.id, create(message));
-    const made = messages.get(message.id);
-    const before = previous && messages.get(previous.id);
-    const follows = Boolean(before) && isOwn(previous) === isOwn(message) && dayKey(before.time) === dayKey(made.time)
-      && made.time - before.time < FOLLOW_MILLISECONDS;
-    made.node.classList.toggle('follow', follows);
-    made.name.classList.toggle('unseen', follows);
-    if (made.receipt) {
-      const said = message.is_read && message.read_at ? `Read ${dayAndMonth(message.read_at)}, ${clock(message.read_at)}` : T.notRead;
-      if (made.receipt.textContent !== said) made.receipt.textContent = said;
-    }
-    return made.node;
+  function draw(message, previous) {
+    const { id, sender, sent_at: at, is_read: isRead, read_at: readAt } = message;
+    if (!messages.has(id)) messages.set(id, create(message));
+    const { item, name, receipt } = messages.get(id);
+    const follows = previous?.sender === sender && dayKey(previous.sent_at) === dayKey(at) && Date.parse(at) - Date.parse(previous.sent_at) < FOLLOW_MILLISECONDS;
+    item.classList.toggle('follow', follows);
+    name.classList.toggle('unseen', follows);
+    const said = isRead && readAt ? `Read ${dayAndMonth(readAt)}, ${clock(readAt)}` : 'Sent, not read yet';
+    if (receipt.textContent !== said) receipt.textContent = said;
+    return item;
   }
 
-  function group(key, make) {
-    if (!groups.has(key)) groups.set(key, make());
-    return groups.get(key);
-  }
-
-  /** Shows these messages, oldest first; the line stands before `unread.id`. */
+  // Shows these messages, oldest first; the line with unread.n stands before unread.id.
   function show(items, unread) {
-    const parts = [];
-    const used = new Set();
     const lists = new Map();
-    let previous = null;
-    const use = (key, make) => { used.add(key); const part = group(key, make); parts.push(part); return part; };
+    const parts = new Map();
+    const use = (key, make) => {
+      if (!groups.has(key)) groups.set(key, make());
+      parts.set(key, groups.get(key));
+    };
+    let previous;
     for (const message of items) {
       const day = dayKey(message.sent_at);
-      const isLine = message.id === unread?.id;
-      if (!previous || dayKey(previous.sent_at) !== day) use(`day ${day}`, () => h('h3', {}, longDay(message.sent_at)));
-      if (isLine) use('line', () => h('p', { class: 'line' }, h('span', {}, unread.n === 1 ? '1 new message' : `${unread.n} new messages`)));
-      const key = `list ${day} ${unread && message.id >= unread.id ? 'new' : ''}`;
-      if (!lists.has(key)) lists.set(key, { list: use(key, () => h('ol', { role: 'list' })), nodes: [] });
-      lists.get(key).nodes.push(entry(message, isLine ? null : previous));
+      const isNew = message.id >= unread?.id;
+      use(day, () => h('h3', longDay(message.sent_at)));
+      if (message.id === unread?.id) {
+        use('line', () => h('p.line', h('span', unread.n === 1 ? '1 new message' : `${unread.n} new messages`)));
+        previous = null;
+      }
+      use(day + isNew, () => h('ol', { role: 'list' }));
+      const list = parts.get(day + isNew);
+      if (!lists.has(list)) lists.set(list, []);
+      lists.get(list).push(draw(message, previous));
       previous = message;
     }
-    for (const key of groups.keys()) if (!used.has(key)) groups.delete(key);
-    const present = new Set(items.map((message) => message.id));
+    for (const key of groups.keys()) if (!parts.has(key)) groups.delete(key);
+    const present = new Set(items.map(({ id }) => id));
     for (const id of messages.keys()) if (!present.has(id)) messages.delete(id);
-    sync(node, [top, ...parts, bottom]);
-    for (const { list, nodes } of lists.values()) sync(list, nodes);
+    sync(node, [top, ...parts.values(), bottom]);
+    for (const [list, nodes] of lists) sync(list, nodes);
   }
 
-  node.addEventListener('keydown', (event) => { if (event.key === 'Escape' && openRow) closeRow(true); });
-  return {
-    node, top, bottom, show,
-    nodeOf: (id) => messages.get(id)?.node,
-    dotsOf: (id) => messages.get(id)?.node.querySelector('.dots'),
-    line: () => groups.get('line'),
-    clear: () => { closeRow(); show([]); },
-  };
+  node.addEventListener('keydown', ({ key }) => {
+    if (key !== 'Escape' || !openRow) return;
+    openRow.dots.focus();
+    closeRow();
+  });
+  return { node, top, bottom, show, nodeOf: (id) => messages.get(id)?.item, line: () => groups.get('line') };
 }
 
-/** What scrolls: the log itself, or on small screens the document. */
-export function scrollerOf(log) {
-  return getComputedStyle(log).overflowY === 'auto' ? log : document.scrollingElement;
-}
+// What scrolls: the log itself, or on small screens the document.
+export const scrollerOf = (log) => (getComputedStyle(log).overflowY === 'auto' ? log : document.scrollingElement);
 
-/** Does `change`, after which the first message in view stands where it stood. */
+// Does `change`, after which the first message in view stands where it stood.
 export function keepPlace(log, change) {
-  const scroller = scrollerOf(log);
-  const top = scroller === log ? log.getBoundingClientRect().top : 0;
-  const first = [...log.querySelectorAll('.msg')].find((item) => item.getBoundingClientRect().bottom > top);
+  const first = [...log.querySelectorAll('.msg')].find((item) => item.getBoundingClientRect().bottom > Math.max(0, log.getBoundingClientRect().top));
   const before = first?.getBoundingClientRect().top;
   change();
-  if (first?.isConnected) scroller.scrollTop += first.getBoundingClientRect().top - before;
+  if (first?.isConnected) scrollerOf(log).scrollTop += first.getBoundingClientRect().top - before;
 }
 
-/** A button that loads more at one end of a log: says that it is loading, and what went wrong. */
-export function loader(label, load, says) {
-  const problem = h('div');
-  const waiting = h('span', { class: 'hint' });
+// A button that loads more at one end of a log: says that it is loading, what came, and what went wrong.
+export function loader(label, load) {
+  const state = h('div.hint');
   let busy = false;
   const run = async () => {
     if (busy) return;
     busy = true;
-    const timer = setTimeout(() => waiting.replaceChildren(T.loadingOlder), 400);
+    const timer = setTimeout(() => state.replaceChildren('Loading older messages…'), 400);
     try {
-      const said = await load();
-      problem.replaceChildren();
-      if (said) announce(said);
+      announce(await load());
+      state.replaceChildren();
     } catch {
-      problem.replaceChildren(note('bad', '', T.olderFailed, { role: 'alert', buttons: [button(T.tryAgain, run)] }));
+      state.replaceChildren(alert('', 'The older messages could not be loaded.', button('Try again', run)));
     }
     clearTimeout(timer);
-    waiting.replaceChildren();
     busy = false;
   };
-  return h('div', { class: 'loader' }, problem, button(label, run), waiting, says);
+  return h('div.loader', button(label, run), state);
 }
 
-export const beginning = (partner) => h('p', { class: 'hint begins', tabindex: '-1' }, say(T.begins, { name: partner }));
+// Read means seen: `onseen(id)` for each watched message that was in view, in a window that has the focus, with nothing
+// above it. `covered` pixels at the bottom of the window do not show messages.
+export function watchSeen(onseen, covered) {
+  const ids = new Map();
+  const inView = new Set();
+  let timer = 0;
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, intersectionRatio: ratio, intersectionRect: { height } } of entries) {
+      if (ratio >= 0.6 || height > innerHeight / 3) inView.add(target);
+      else inView.delete(target);
+    }
+    lookSoon();
+  }, { threshold: [0, 0.2, 0.4, 0.6, 0.8, 1], rootMargin: `0px 0px -${covered}px` });
+
+  function lookSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(look, SEEN_MILLISECONDS);
+  }
+
+  function look() {
+    if (document.hidden || !document.hasFocus() || document.querySelector('dialog')) return;
+    for (const node of inView) {
+      observer.unobserve(node);
+      onseen(ids.get(node));
+      ids.delete(node);
+    }
+    inView.clear();
+  }
+
+  const signs = [[window, 'focus'], [document, 'visibilitychange'], [document, 'close']];
+  for (const [target, sign] of signs) target.addEventListener(sign, lookSoon, true);
+  return {
+    watch(node, id) {
+      if (!ids.has(node)) observer.observe(node);
+      ids.set(node, id);
+    },
+    stop() {
+      clearTimeout(timer);
+      observer.disconnect();
+      for (const [target, sign] of signs) target.removeEventListener(sign, lookSoon, true);
+    },
+  };
+}

@@ -3,32 +3,28 @@ const INTERVAL = 15_000;
 const LONGEST = 4 * 60_000;
 
 let timer = 0;
-let tick = null;
-let failures = 0;
-let running = false;
-let onstate = () => {};
+let work = null;
+let report;
+let failures;
+let running;
 
-/** `work` asks the service and raises what went wrong; `report` is told after each time: null, or the error and the next time. */
-export function start(work, report) {
-  tick = work;
-  onstate = report;
-  failures = 0;
+// `ask` throws what went wrong; `told` hears of each time: the error or null, and when the next one is.
+export function start(ask, told) {
+  [work, report, failures, running] = [ask, told, 0, false];
   schedule(INTERVAL);
 }
 
 export function stop() {
-  tick = null;
-  running = false;
+  work = null;
   clearTimeout(timer);
 }
 
-/** Asks now. */
 export async function poll() {
   clearTimeout(timer);
-  if (!tick || running || document.hidden) return;
-  const work = tick;
-  running = true;
+  if (!work || running || document.hidden) return;
+  const mine = work;
   let error = null;
+  running = true;
   try {
     await work();
     failures = 0;
@@ -36,17 +32,16 @@ export async function poll() {
     error = refusal;
     failures += 1;
   }
-  if (work !== tick) return;
+  if (mine !== work) return;
   running = false;
-  const backoff = Math.min(INTERVAL * 2 ** Math.max(0, failures - 1), LONGEST);
-  const wait = Math.max(backoff, (error?.retryAt ?? 0) - Date.now());
+  const wait = Math.max(Math.min(INTERVAL * 2 ** Math.max(0, failures - 1), LONGEST), (error?.retryAt || 0) - Date.now());
   schedule(wait);
-  onstate(error, Date.now() + wait);
+  report(error, Date.now() + wait);
 }
 
 function schedule(wait) {
   clearTimeout(timer);
-  if (tick && !document.hidden) timer = setTimeout(poll, wait);
+  if (work && !document.hidden) timer = setTimeout(poll, wait);
 }
 
 document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(timer) : poll()));
