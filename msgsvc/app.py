@@ -3,21 +3,16 @@
 import os
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import MethodNotAllowed, NotFound
-
-from msgsvc import cors
 from msgsvc.accounts import create_first_admin
-from msgsvc.database import Database
-from msgsvc.json_http import ApiError, Request, Response, Services
-from msgsvc.middleware import Authenticate, Call, authorize
-from msgsvc.migrations import migrate
+from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
+from msgsvc.middleware import Call
 from msgsvc.openapi import document
-from msgsvc.queries import load, sql_directory
-from msgsvc.routes import Handler, Route, routes, url_map
+from msgsvc.request import Services
+from msgsvc.routes import Route, routes, url_map
 from msgsvc.settings import Settings
+from msgsvc.storage.engines import engine_for
 from msgsvc.tokens import PasswordHasher
 
 if TYPE_CHECKING:
@@ -27,37 +22,21 @@ if TYPE_CHECKING:
 class App:
     """The service as a WSGI application."""
 
-    def __init__(self, services: Services, table: list[Route], authenticate: Authenticate | None) -> None:
+    def __init__(self, services: Services, table: list[Route]) -> None:
         self.services = services
-        self._authenticate = authenticate
         self._urls = url_map(table).bind("msgsvc.invalid")
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         call = self.call(environ)
-        call.enter()
-        call.act()
-        status, headers, body = call.answer()
+        call.parse()
+        call.handle()
+        status, headers, body = call.respond()
         start_response(status, headers)
         return [body] if body else []
 
     def call(self, environ: "WSGIEnvironment") -> Call:
-        """The request as steps, for a server that takes them by itself."""
-        return Call(environ, self.services, self._enter)
-
-    def _enter(self, request: Request) -> Handler | Response:
-        try:
-            match: tuple[Route, Any] = self._urls.match(request.path(), request.environ["REQUEST_METHOD"])
-        except (NotFound, UnicodeDecodeError):
-            raise ApiError(404, "not_found", "No such path") from None
-        except MethodNotAllowed as error:
-            allowed = ", ".join(sorted(error.valid_methods or ()))
-            if cors.is_preflight(request.environ, self.services.settings.cors_origins):
-                return cors.preflight(allowed)
-            raise ApiError(405, "method_not_allowed", f"This path knows only {allowed}", Allow=allowed) from None
-        route, arguments = match
-        request.route = route.path
-        authorize(request, route, self._authenticate)
-        return partial(route.handler, **arguments)
+        """The request in steps, for a server that runs them apart."""
+        return Call(environ, self.services, self._urls)
 
     def close(self) -> None:
         """Releases everything. Closing twice is harmless."""
@@ -79,12 +58,16 @@ def create_app(
     """
     settings = settings or Settings.from_environ(os.environ)
     standalone = authenticate is None
-    database = Database(settings.database, load(sql_directory() / "queries"), shared=not standalone)
-    migrate(database.path)
     table = routes(settings.prefix, standalone=standalone)
-    openapi = document(table, standalone=standalone)
-    services = Services(settings, database, clock, PasswordHasher(settings.threads), openapi)
-    app = App(services, table, authenticate)
+    services = Services(
+        settings,
+        engine_for(settings.database).open(settings.database, not standalone),
+        SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate),
+        clock,
+        PasswordHasher(settings.threads),
+        document(table, standalone=standalone),
+    )
+    app = App(services, table)
     if standalone:
         try:
             create_first_admin(services)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from msgsvc.json_http import ApiError
+from msgsvc.errors import ApiError
 
 NAME_LIMIT = 255
 NEW_NAME_LIMIT = 64
@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"0|[1-9][0-9]{0,18}", flags=re.ASCII)
 
 
 def _invalid(sentence: str, code: str = "invalid_field") -> NoReturn:
-    raise ApiError(400, code, sentence)
+    raise ApiError(code, sentence)
 
 
 def text(name: str, value: object, *, limit: int, minimum: int = 1, code: str = "invalid_field") -> str:
@@ -95,7 +95,7 @@ def integer(query: Mapping[str, str], name: str, *, lowest: int, highest: int, d
 
 
 def before(query: Mapping[str, str]) -> int:
-    """The highest id that the query parameter before, which excludes the id it names, lets through."""
+    """The query parameter ``before`` as an inclusive upper bound: ``before`` - 1."""
     return integer(query, "before", lowest=0, highest=HIGHEST_ID, default=HIGHEST_ID + 1) - 1
 
 

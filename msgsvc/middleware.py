@@ -1,97 +1,172 @@
-"""What stands around every handler: request id and JSON errors; then the session token and the role."""
+"""What surrounds every handler: the request id, JSON errors, authorization, the log line."""
 
 import logging
 import re
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from msgsvc import cors, fields
-from msgsvc.accounts import actor, audit_denial
-from msgsvc.database import StorageError
-from msgsvc.json_http import ApiError, Caller, Request, Response, Services, bearer_token
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import MapAdapter
+
+from msgsvc import cors
+from msgsvc.audit import audit_denial
+from msgsvc.authorization import Access, place_of
+from msgsvc.errors import ApiError
+from msgsvc.json_http import Response, error_response
 from msgsvc.logs import RequestLine, log_request
-from msgsvc.routes import Handler, Route, Who
-from msgsvc.tokens import session_limits, token_hash
+from msgsvc.request import Request, Services, public_path
+from msgsvc.routes import Lane, Route
+from msgsvc.sessions import is_due_to_prolong
+from msgsvc.storage.base import StorageError, Transaction
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-Authenticate = Callable[["WSGIEnvironment"], str | None]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body."""
 
-Enter = Callable[[Request], Handler | Response]
-Outcome = TypeVar("Outcome")
+logger = logging.getLogger("msgsvc")
 
-log = logging.getLogger("msgsvc")
+RUN_LATER = "msgsvc.run_later"
+"""environ key of an optional callable that runs a function on a background thread."""
 
-LATER = "msgsvc.later"
-"""Where the environ of a server that has a thread for it holds a function to do what an answer need not wait for."""
-
-LOG = "msgsvc.log"
-"""Where the environ of a server that keeps the logs itself holds a function to log a request."""
+LOG_REQUEST = "msgsvc.log_request"
+"""environ key of an optional callable that logs a request, for a server that writes its log lines itself."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_LOGGED_METHOD_LIMIT = 32
+"""Characters of a method that are logged: other servers may accept longer ones than msgsvc serve does."""
 
-STORAGE_SENTENCES = {
-    "storage_full": "The disk is full; nothing was stored",
-    "storage_busy": "The database is busy; nothing was stored, try again",
-    "storage_unavailable": "The database is unavailable; nothing was stored",
-}
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Call:
-    """A request on its way to its answer: enter(), act(), answer(), each of which a server may take for many in a row.
+    """A request on its way to its response: parse(), handle(), respond(), which a server may run apart.
 
-    Whatever the outcome, the answer is JSON with a request id.
+    Whatever happens, the response is JSON with a request id.
     """
 
-    def __init__(self, environ: "WSGIEnvironment", services: Services, enter: Enter) -> None:
+    def __init__(self, environ: "WSGIEnvironment", services: Services, urls: MapAdapter) -> None:
         self._started = time.perf_counter()
-        self._request = Request(environ, services, _request_id(environ))
-        self._enter = enter
-        self._entered: Handler | Response
+        self._environ = environ
+        self._services = services
+        self._urls = urls
+        self._id = _request_id(environ)
+        self._path = ""
+        self._handler: Callable[[Request], Response] | None = None
+        self._request = Request(environ, services, self._id, Access.ANYONE)
         self._response: Response
 
-    def enter(self) -> None:
-        """Finds out what is asked for, and who asks."""
-        self._entered = _outcome(self._enter, self._request)
+    def parse(self) -> Lane:
+        """Finds the route, without the database; the lane says which thread is to handle the call."""
+        try:
+            match: tuple[Route, Any] = self._urls.match(public_path(self._environ), self._environ["REQUEST_METHOD"])
+        except (NotFound, UnicodeDecodeError):
+            self._response = error_response(ApiError("not_found"))
+            return Lane.WORKER
+        except MethodNotAllowed as error:
+            self._response = self._other_method(", ".join(sorted(error.valid_methods or ())))
+            return Lane.WORKER
+        route, arguments = match
+        self._path = route.path
+        self._handler = partial(route.handler, **arguments)
+        self._request.access = route.access
+        return route.lane
 
-    def act(self) -> None:
-        """Does what is asked for."""
-        entered = self._entered
-        self._response = entered if isinstance(entered, Response) else _outcome(entered, self._request)
+    def _other_method(self, allowed: str) -> Response:
+        if cors.is_preflight(self._environ, self._services.settings.cors_origins):
+            return cors.preflight(allowed)
+        return error_response(ApiError("method_not_allowed", f"This path knows only {allowed}"), Allow=allowed)
 
-    def answer(self) -> Answer:
-        """The answer, once what was done is stored for good."""
+    def handle(self) -> None:
+        """Runs the handler, which authorizes the caller inside its snapshot or transaction."""
+        if self._handler:
+            self._response = self._guarded(partial(self._handle, self._handler))
+            self._prolong_session()
+
+    def _handle(self, handler: Callable[[Request], Response]) -> Response:
         request = self._request
-        response = _outcome(self._await_commits, request) if request.commits else self._response
+        try:
+            return self._authorized_first(handler)
+        except ApiError as error:
+            if error.code == "admin_only":
+                denied = partial(audit_denial, by=request.actor(), subject=self._path)
+                self._services.database.write(denied)
+            raise
+
+    def _authorized_first(self, handler: Callable[[Request], Response]) -> Response:
+        """401 and 403 come before whatever else is wrong with a request."""
+        try:
+            return handler(self._request)
+        except ApiError:
+            if not self._request.is_authorized:
+                self._request.authorize()
+            raise
+
+    def _prolong_session(self) -> None:
+        """Runs after the response is known, and never fails a request."""
+        request, settings = self._request, self._services.settings
+        caller = request.known_caller
+        if caller is None or caller.session_used_at is None:
+            return
+        now = request.now()
+        if not is_due_to_prolong(settings, caller.session_used_at, now):
+            return
+
+        def prolong(transaction: Transaction) -> None:
+            transaction.run("update_session_used", id=caller.session_id, now=int(now))
+
+        def try_to_prolong() -> None:
+            try:
+                self._services.database.write(prolong)
+            except StorageError as error:
+                logger.warning("a session was not prolonged: %s", error, extra={"fields": {"request_id": self._id}})
+
+        run_later = self._environ.get(RUN_LATER, _run_now)
+        run_later(try_to_prolong)
+
+    def respond(self) -> Answer:
+        """The response, once what the call wrote is stored."""
+        request = self._request
+        response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
         headers = [
-            *standard_headers(request.id),
-            *cors.response_headers(request.environ, request.services.settings.cors_origins),
+            *standard_headers(self._id),
+            *cors.response_headers(self._environ, self._services.settings.cors_origins),
             *response.headers.items(),
         ]
         if response.value is not None:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
-        method = request.environ["REQUEST_METHOD"]
+        method = self._environ["REQUEST_METHOD"]
         milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
-        caller = getattr(request, "caller", None)
+        caller = request.known_caller
+        write_line = self._environ.get(LOG_REQUEST, log_request)
         username = caller.username if caller else None
-        write_line = request.environ.get(LOG, log_request)
-        write_line(RequestLine(request.id, method, request.route, response.status, milliseconds, username))
+        write_line(
+            RequestLine(self._id, method[:_LOGGED_METHOD_LIMIT], self._path, response.status, milliseconds, username)
+        )
         return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
 
-    def _await_commits(self, request: Request) -> Response:
-        for commit in request.commits:
+    def _await_commits(self) -> Response:
+        for commit in self._request.commits:
             commit.wait()
         return self._response
+
+    def _guarded(self, step: Callable[[], Response]) -> Response:
+        try:
+            return step()
+        except ApiError as error:
+            return error_response(error)
+        except StorageError as error:
+            logger.error("%s: %s", error.code, error, extra={"fields": {"request_id": self._id}})
+            return error_response(ApiError(error.code, retry_after=1))
+        except Exception as error:
+            logger.error("internal error: %s", place_of(error), extra={"fields": {"request_id": self._id}})
+            return error_response(ApiError("internal_error"))
 
 
 def new_request_id() -> str:
@@ -113,87 +188,5 @@ def _request_id(environ: "WSGIEnvironment") -> str:
     return given if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
-def _outcome(work: Callable[[Request], Outcome], request: Request) -> Outcome | Response:
-    try:
-        return work(request)
-    except ApiError as error:
-        if error.status == 401:
-            error.headers["WWW-Authenticate"] = "Bearer"
-        return error.response()
-    except StorageError as error:
-        log.error("%s: %s", error.code, error, extra={"fields": {"request_id": request.id}})
-        return ApiError(503, error.code, STORAGE_SENTENCES[error.code], Retry_After="1").response()
-    except Exception as error:
-        log.error("internal error: %s", _where(error), extra={"fields": {"request_id": request.id}})
-        return ApiError(500, "internal_error", "Something went wrong on our side").response()
-
-
-def _where(error: Exception) -> str:
-    """Type and place only: the text of an exception may quote a message."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return " < ".join([type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))])
-
-
-def authorize(request: Request, route: Route, authenticate: Authenticate | None) -> None:
-    """Sets the caller of a request, read afresh from the database.
-
-    Raises ApiError 401 without a live session or an account, 403 for a suspended one and for an endpoint that is
-    closed to its role.
-    """
-    if route.who is Who.ANYONE:
-        return
-    caller = _session_caller(request) if authenticate is None else _host_caller(request, authenticate)
-    if caller is None:
-        raise ApiError(401, "unauthorized", "A valid session is required")
-    request.caller = caller
-    if caller.suspended:
-        raise ApiError(403, "account_suspended", "This account is suspended")
-    if route.who is Who.ADMIN and caller.role != "admin":
-        with request.transaction() as transaction:
-            audit_denial(transaction, actor(request), route.path)
-        raise ApiError(403, "admin_only", "Only admins may do this")
-
-
-def _session_caller(request: Request) -> Caller | None:
-    token = bearer_token(request.environ)
-    if token is None:
-        return None
-    settings = request.services.settings
-    now = request.now()
-    row = request.database.first("select_session", token_hash=token_hash(token), **session_limits(settings, now))
-    if row is None:
-        return None
-    username, role, suspended, session_id, created_at, last_used_at = row
-    if now - last_used_at >= settings.session_idle_seconds / 30:
-        later = request.environ.get(LATER, _at_once)
-        later(partial(_touch_session, request, session_id, int(now)))
-    return Caller(username, role, suspended, session_id, created_at + settings.session_max_seconds)
-
-
-def _at_once(work: Callable[[], None]) -> None:
+def _run_now(work: Callable[[], None]) -> None:
     work()
-
-
-def _touch_session(request: Request, session_id: int, now: int) -> None:
-    """Moves the idle limit, at most once in a thirtieth of it so that reading stays reading; never fails a request."""
-    try:
-        with request.database.transaction() as transaction:
-            transaction.run("update_session_used", id=session_id, now=now)
-    except StorageError as error:
-        log.warning("a session was not prolonged: %s", error, extra={"fields": {"request_id": request.id}})
-
-
-def _host_caller(request: Request, authenticate: Authenticate) -> Caller | None:
-    try:
-        username = authenticate(request.environ)
-        if username is None:
-            return None
-        fields.username("username", username)
-    except Exception as error:
-        log.error("authenticate failed: %s", _where(error), extra={"fields": {"request_id": request.id}})
-        return None
-    row = request.database.first("select_account", username=username)
-    if row is None:
-        log.warning("authenticate named nobody in users", extra={"fields": {"request_id": request.id}})
-        return None
-    return Caller(*row)

@@ -27,37 +27,29 @@ class SendingFacts(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The answer, the rule that gave it, and for a refusal the error's code and sentence."""
+    """The answer, the rule that gave it, and for a refusal the error's code."""
 
     allowed: bool
     rule: str
     code: str = ""
-    sentence: str = ""
-
-
-_NOT_ALLOWED = ("not_allowed", "You may not write to this recipient")
 
 
 def decide_sending(facts: SendingFacts) -> Decision:
     """Whether the sender may write to the recipient."""
     if facts.sender_suspended:
-        return Decision(False, "suspension: the sender is suspended", "account_suspended", "This account is suspended")
+        return Decision(False, "suspension: the sender is suspended", "account_suspended")
     if facts.sender_role not in ROLES or facts.recipient_role not in ROLES:
-        return Decision(False, "role matrix: a role outside the four", *_NOT_ALLOWED)
+        return Decision(False, "role matrix: a role outside the four", "not_allowed")
     if facts.recipient_suspended or facts.recipient_blocked_sender:
         rule = "suspension: the recipient is suspended" if facts.recipient_suspended else "block: by the recipient"
-        return Decision(False, rule, *_NOT_ALLOWED)
+        return Decision(False, rule, "not_allowed")
     sender_role, recipient_role = str(facts.sender_role), str(facts.recipient_role)
     if SENDING_MATRIX[sender_role][recipient_role] == YES:
         return Decision(True, f"role matrix: {sender_role} may write to {recipient_role}")
     if facts.recipient_wrote_before:
         return Decision(True, f"reply rule: the {recipient_role} has written to the {sender_role} before")
-    return Decision(
-        False,
-        f"reply rule: the {recipient_role} has never written to the {sender_role}",
-        "reply_only",
-        "Users may only reply to clinicians",
-    )
+    rule = f"reply rule: the {recipient_role} has never written to the {sender_role}"
+    return Decision(False, rule, "reply_only")
 
 
 def may_be_blocked_by(blocked_role: object, blocker_role: object) -> bool:

@@ -1,4 +1,7 @@
-"""The table of all calls: method, path, handler, and who may make them. Nothing is public by omission."""
+"""THE table of all calls: method, path, handler, who may make them, and which thread answers them.
+
+Nothing is public by omission, and nothing is scheduled by the look of its URL.
+"""
 
 from collections.abc import Callable
 from enum import Enum
@@ -6,6 +9,7 @@ from typing import NamedTuple
 
 from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
 
+from msgsvc.authorization import Access
 from msgsvc.fields import HIGHEST_ID
 from msgsvc.handlers import blocks, conversations, messages, monitoring, recipients, sessions, system, users
 from msgsvc.json_http import Response
@@ -13,12 +17,12 @@ from msgsvc.json_http import Response
 Handler = Callable[..., Response]
 
 
-class Who(Enum):
-    """Who may make a call."""
+class Lane(Enum):
+    """Which thread of ``msgsvc serve`` answers a call. Other servers answer every call in one of their own threads."""
 
-    ANYONE = "anyone"
-    MEMBER = "anyone with a session"
-    ADMIN = "admins"
+    INLINE_READ = "the event loop: only where a read takes a few local microseconds"
+    BATCHED_WRITE = "the write batcher: many calls share one commit"
+    WORKER = "a worker thread"
 
 
 class Route(NamedTuple):
@@ -27,41 +31,45 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: Handler
-    who: Who
+    access: Access
+    lane: Lane
 
+
+ANYONE, MEMBER, ADMIN = Access
+INLINE_READ, BATCHED_WRITE, WORKER = Lane
 
 MESSAGE_ROUTES = [
-    Route("POST", "/send", messages.send, Who.MEMBER),
-    Route("GET", "/inbox", conversations.inbox, Who.MEMBER),
-    Route("GET", "/unread", conversations.unread, Who.MEMBER),
-    Route("GET", "/conversation/<username>", conversations.conversation, Who.MEMBER),
-    Route("PATCH", "/conversation/<username>/read", conversations.mark_conversation_read, Who.MEMBER),
-    Route("DELETE", "/conversation/<username>", conversations.hide_conversation, Who.MEMBER),
-    Route("PATCH", "/<id:message_id>/read", messages.mark_read, Who.MEMBER),
-    Route("DELETE", "/<id:message_id>", messages.delete, Who.MEMBER),
-    Route("GET", "/recipients", recipients.recipients, Who.MEMBER),
-    Route("GET", "/blocks", blocks.blocks, Who.MEMBER),
-    Route("PUT", "/blocks/<username>", blocks.block, Who.MEMBER),
-    Route("DELETE", "/blocks/<username>", blocks.unblock, Who.MEMBER),
-    Route("GET", "/admin/conversations", monitoring.conversations, Who.ADMIN),
-    Route("GET", "/admin/conversation/<a>/<b>", monitoring.conversation, Who.ADMIN),
-    Route("GET", "/admin/audit", monitoring.audit_rows, Who.ADMIN),
+    Route("POST", "/send", messages.send, MEMBER, BATCHED_WRITE),
+    Route("GET", "/inbox", conversations.inbox, MEMBER, INLINE_READ),
+    Route("GET", "/unread", conversations.unread, MEMBER, INLINE_READ),
+    Route("GET", "/conversation/<username>", conversations.conversation, MEMBER, INLINE_READ),
+    Route("PATCH", "/conversation/<username>/read", conversations.mark_conversation_read, MEMBER, BATCHED_WRITE),
+    Route("DELETE", "/conversation/<username>", conversations.hide_conversation, MEMBER, BATCHED_WRITE),
+    Route("PATCH", "/<id:message_id>/read", messages.mark_read, MEMBER, BATCHED_WRITE),
+    Route("DELETE", "/<id:message_id>", messages.delete, MEMBER, BATCHED_WRITE),
+    Route("GET", "/recipients", recipients.recipients, MEMBER, WORKER),
+    Route("GET", "/blocks", blocks.blocks, MEMBER, WORKER),
+    Route("PUT", "/blocks/<username>", blocks.block, MEMBER, BATCHED_WRITE),
+    Route("DELETE", "/blocks/<username>", blocks.unblock, MEMBER, BATCHED_WRITE),
+    Route("GET", "/admin/conversations", monitoring.conversations, ADMIN, WORKER),
+    Route("GET", "/admin/conversation/<a>/<b>", monitoring.conversation, ADMIN, WORKER),
+    Route("GET", "/admin/audit", monitoring.audit_rows, ADMIN, WORKER),
 ]
 
 SYSTEM_ROUTES = [
-    Route("GET", "/healthz", system.health, Who.ANYONE),
-    Route("GET", "/api/openapi.json", system.openapi, Who.ANYONE),
+    Route("GET", "/healthz", system.health, ANYONE, WORKER),
+    Route("GET", "/api/openapi.json", system.openapi, ANYONE, WORKER),
 ]
 
 ACCOUNT_ROUTES = [
-    Route("POST", "/api/auth/login", sessions.login, Who.ANYONE),
-    Route("GET", "/api/auth/session", sessions.session, Who.MEMBER),
-    Route("POST", "/api/auth/logout", sessions.logout, Who.MEMBER),
-    Route("POST", "/api/auth/logout-all", sessions.logout_all, Who.MEMBER),
-    Route("PUT", "/api/auth/password", sessions.change_password, Who.MEMBER),
-    Route("GET", "/api/users", users.users, Who.ADMIN),
-    Route("POST", "/api/users", users.create, Who.ADMIN),
-    Route("PATCH", "/api/users/<username>", users.change, Who.ADMIN),
+    Route("POST", "/api/auth/login", sessions.login, ANYONE, WORKER),
+    Route("GET", "/api/auth/session", sessions.session, MEMBER, WORKER),
+    Route("POST", "/api/auth/logout", sessions.logout, MEMBER, WORKER),
+    Route("POST", "/api/auth/logout-all", sessions.logout_all, MEMBER, WORKER),
+    Route("PUT", "/api/auth/password", sessions.change_password, MEMBER, WORKER),
+    Route("GET", "/api/users", users.users, ADMIN, WORKER),
+    Route("POST", "/api/users", users.create, ADMIN, WORKER),
+    Route("PATCH", "/api/users/<username>", users.change, ADMIN, WORKER),
 ]
 
 
@@ -71,7 +79,7 @@ class IdConverter(BaseConverter):
     regex = "[1-9][0-9]{0,18}"
 
     def to_python(self, value: str) -> int:
-        """Raises ValidationError beyond SQLite's largest integer."""
+        """Raises ValidationError beyond the largest integer of a database."""
         if int(value) > HIGHEST_ID:
             raise ValidationError
         return int(value)

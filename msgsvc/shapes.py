@@ -1,17 +1,18 @@
-"""The JSON of what lists are made of, written from the rows in one step: a page of dicts costs twice as much."""
+"""The JSON of the rows of lists, written straight from the database rows: a page of dicts costs twice as much."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from json.encoder import encode_basestring as string
 
-from msgsvc.database import Row
+from msgsvc.storage.base import Row
 from msgsvc.times import rfc3339
 
 PREVIEW_LIMIT = 100
 
 
 def messages(rows: Iterable[Row], owner: str, partner: str) -> Iterator[str]:
-    """Messages between two people, from the seven columns of the history statements; the second: did owner send it."""
+    """Messages between two people, from the seven columns of the history statements; the second says whether the owner
+    sent it."""
     owner, partner = string(owner), string(partner)
     directions = (f'"sender":{partner},"recipient":{owner}', f'"sender":{owner},"recipient":{partner}')
     for message_id, is_from_owner, subject, content, is_read, read_at, sent_at in rows:
@@ -23,7 +24,7 @@ def messages(rows: Iterable[Row], owner: str, partner: str) -> Iterator[str]:
 
 
 def inbox_row(row: Row) -> str:
-    """One conversation, from the five columns of the inbox statements, of which the second is a character too long."""
+    """One conversation, from the five columns of the inbox statements, which fetch one character beyond the limit."""
     partner, content, sent_at, unread_count, is_from_partner = row
     preview = content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
     return (

@@ -9,8 +9,9 @@ from typing import Any
 import werkzeug.test
 
 from msgsvc.app import App, create_app
-from msgsvc.handlers.sessions import open_session
+from msgsvc.sessions import open_session
 from msgsvc.settings import Settings
+from msgsvc.storage.base import Transaction
 
 
 class Clock:
@@ -47,13 +48,17 @@ class Client(werkzeug.test.Client):
         REMOTE_USER that it sets as well.
         """
         services = self.app.services
-        with services.database.transaction() as transaction:
+
+        def open_as(transaction: Transaction) -> str:
             account = transaction.first("select_account", username=username)
             if account is None:
                 transaction.run("insert_user", username=username, role=role or "user")
             elif role and account[1] != role:
                 transaction.run("update_role", username=username, role=role)
             token, _ = open_session(transaction, services.settings, username, services.clock())
+            return token
+
+        token = services.database.write(open_as)
         client = Client(self.app)
         client.identity = {"HTTP_AUTHORIZATION": f"Bearer {token}", "REMOTE_USER": username}
         return client

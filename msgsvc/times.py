@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 _STORED = re.compile(r"(\d{4}-\d\d-\d\d)[ Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):?(\d\d))?", flags=re.ASCII)
 
@@ -19,7 +19,7 @@ def rfc3339(value: object) -> str | None:
     """
     try:
         if isinstance(value, (int, float)):
-            moment = datetime.fromtimestamp(value, timezone.utc)
+            moment = datetime.fromtimestamp(value, UTC)
         else:
             match = _STORED.fullmatch(str(value))
             if match is None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from msgsvc.json_http import ApiError
+from msgsvc.errors import ApiError
 from msgsvc.settings import Settings
 
 _METHOD = "scrypt:32768:8:1"
@@ -40,7 +40,7 @@ class PasswordHasher:
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
-            raise ApiError(503, "too_many_logins", "Too many logins at once; try again in a second", Retry_After="1")
+            raise ApiError("too_many_logins", retry_after=1)
         try:
             yield
         finally:

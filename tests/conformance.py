@@ -1,4 +1,4 @@
-"""Responses held against the OpenAPI document of the application that gave them."""
+"""Checks responses against the OpenAPI document of the application that gave them."""
 
 import re
 from typing import Any
@@ -7,10 +7,27 @@ from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
 
+def closed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what it leaves open for later versions: other fields in answers, other statuses."""
+    schemas = {
+        name: {**schema, "additionalProperties": False} if "properties" in schema else schema
+        for name, schema in document["components"]["schemas"].items()
+    }
+    paths = {
+        path: {
+            method: {**operation, "responses": {k: v for k, v in operation["responses"].items() if k != "default"}}
+            for method, operation in operations.items()
+        }
+        for path, operations in document["paths"].items()
+    }
+    return {**document, "paths": paths, "components": {**document["components"], "schemas": schemas}}
+
+
 class Description:
-    """The document of an application, ready to judge responses."""
+    """The OpenAPI document of an application, compiled to check that responses have its fields and no others."""
 
     def __init__(self, document: dict[str, Any]) -> None:
+        document = closed(document)
         self.components = document["components"]
         literal_first = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
         self._paths = [(self._pattern(template), operations) for template, operations in literal_first]
@@ -24,7 +41,7 @@ class Description:
         return re.compile(re.sub(r"\\{(\w+)\\}", segment, re.escape(template)))
 
     def resolve(self, value: dict[str, Any]) -> dict[str, Any]:
-        """What a reference to a component stands for; anything else is itself."""
+        """The component that a reference names; any other value unchanged."""
         if "$ref" not in value:
             return value
         kind, name = value["$ref"].removeprefix("#/components/").split("/")
@@ -40,7 +57,7 @@ class Description:
         self._validators[key].validate(value)
 
     def judge(self, response: TestResponse) -> None:
-        """Asserts that the document foresees the response, with the headers and the body foreseen."""
+        """Asserts that the document describes the status, headers and body of the response."""
         request = response.request
         path = request.root_path + request.path
         operations = next((found for pattern, found in self._paths if pattern.fullmatch(path)), {})

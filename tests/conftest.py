@@ -1,6 +1,7 @@
-"""What the tests share: a client on a real database of its own, a clock to turn, and four people."""
+"""Shared fixtures: a client on a new database, a clock, five people, and checks of every response and log line."""
 
 import logging
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,13 +11,12 @@ from wsgiref.validate import validator
 
 import pytest
 from conformance import description
+from support import PEOPLE
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
-from msgsvc.logs import JsonFormatter
+from msgsvc.serving.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
-
-PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}
 
 
 @pytest.fixture
@@ -44,9 +44,17 @@ def people(client: Client) -> dict[str, Client]:
 
 @pytest.fixture
 def host(client: Client, database_path: str) -> Iterator[sqlite3.Connection]:
-    """The same database as a host's own code writes to it by plain SQL."""
+    """A connection to the client's database, for a host's own SQL."""
     with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_start_with_default_sigint() -> Iterator[None]:
+    """A script's background job ignores SIGINT and children inherit that. They do not inherit a handler."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
 
 
 class _Lines(logging.Handler):
@@ -54,7 +62,7 @@ class _Lines(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        # A list: adding to one string copies the whole of it for every line.
+        # A list, because appending to one string copies it for every line.
         self.written: list[str] = []
         self.setFormatter(JsonFormatter())
 
@@ -63,8 +71,8 @@ class _Lines(logging.Handler):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_private_is_ever_logged() -> Iterator[None]:
-    """No token that a client of the kit acts by, and nothing that a test has called a sentinel."""
+def suite_logs_nothing_private() -> Iterator[None]:
+    """The log of the suite has no session token, and no text that a test marked "sentinel"."""
     lines, tokens = _Lines(), set()
     as_user = Client.as_user
 
@@ -88,8 +96,8 @@ def nothing_private_is_ever_logged() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def every_response_is_judged() -> Iterator[None]:
-    """Whatever a client of the kit receives must be WSGI to the letter, and foreseen by the OpenAPI document."""
+def every_response_is_checked() -> Iterator[None]:
+    """Every response to a test client must conform to WSGI (PEP 3333) and to the OpenAPI document."""
     unjudged = Client.open
 
     def judged(client: Client, *args: Any, **kwargs: Any) -> TestResponse:

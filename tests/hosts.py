@@ -1,6 +1,6 @@
 """Three hosts that embed msgsvc: a Flask site, a Django site and a plain WSGI site, each with its own login.
 
-All three have the same tables: their own accounts with further columns, and names that msgsvc must leave alone.
+All three have the same tables: accounts with more columns than msgsvc needs, and tables that msgsvc must not touch.
 """
 
 # ruff: noqa: PLC0415 (most of Django can only be imported once it is configured)
@@ -64,18 +64,18 @@ def script(path: str, statements: str) -> None:
 
 
 def rows(path: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """What a host's own code does: plain SQL on a connection of its own, committed."""
+    """Runs and commits plain SQL on a separate connection, like a host's own code."""
     with closing(sqlite3.connect(path)) as connection, connection:
         return connection.execute(sql, parameters).fetchall()
 
 
 def mounted(site: Wsgi, messages: Wsgi, at: str = "/api/messages") -> Wsgi:
-    """Both under one roof; what passes between them and msgsvc is held against PEP 3333."""
+    """The site with msgsvc mounted; wsgiref's validator checks every call to msgsvc against PEP 3333."""
     return DispatcherMiddleware(site, {at: validator(messages)})
 
 
 class Site:
-    """A host with msgsvc mounted, whatever it is made with."""
+    """A host site with msgsvc mounted."""
 
     def __init__(self, path: str, site: Wsgi, authenticate: Callable[[Any], str | None]) -> None:
         self.path = path
@@ -83,7 +83,7 @@ class Site:
         self.wsgi = mounted(site, self.messages)
 
     def browser(self, username: str | None = None) -> Client:
-        """A browser, in which the person has logged in through the host's own page."""
+        """A client with cookies, logged in through the host's own page."""
         browser = Client(self.wsgi)
         if username:
             answer = browser.post("/login", data={"username": username, "password": PASSWORD}, buffered=True)
@@ -121,7 +121,7 @@ def flask_site(path: str) -> Site:
 
 
 def plain_site(path: str) -> Site:
-    """A site without a framework: its sessions are rows of its table ``sessions``."""
+    """A site without a framework; its sessions are rows of the table ``sessions``."""
 
     @Request.application
     def site(request: Request) -> Response:
@@ -202,7 +202,7 @@ def configure_django() -> None:
 
 
 def create_django_database(path: str) -> None:
-    """Django's own tables and accounts; a trigger keeps the host's ``users`` as they are made."""
+    """Django's own tables and accounts; a trigger copies each account into the host's ``users``."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.db import connection

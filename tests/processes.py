@@ -1,4 +1,4 @@
-"""msgsvc as a command that ends by itself, and the environment of such processes."""
+"""Runs msgsvc commands that end by themselves, and builds the environment of child processes."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parent.parent
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Ran(NamedTuple):
@@ -19,7 +19,7 @@ class Ran(NamedTuple):
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment without what sets msgsvc, with the given variables."""
+    """This process's environment without msgsvc's variables, plus the given ones."""
     foreign = {
         name: value
         for name, value in os.environ.items()
@@ -29,7 +29,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def msgsvc(*arguments: str, cwd: Path, typed: str = "", command: tuple[str, ...] = (), **variables: str) -> Ran:
-    """Runs ``python -m msgsvc``, or the command given in its place, to its end."""
+    """Runs ``python -m msgsvc``, or the given command instead, until it ends."""
     ran = subprocess.run(
         [*(command or (sys.executable, "-m", "msgsvc")), *arguments],
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""msgsvc as a server process, and calls to it. It logs to a file, which no reader can hold up."""
+"""Runs `msgsvc serve` and calls it. The log goes to a file: a full pipe would block the server."""
 
 import http.client
 import json
@@ -19,8 +19,8 @@ from processes import environment
 from msgsvc import Settings, create_app
 from msgsvc.testing import Client
 
-START_SECONDS = 20
-ANSWER_SECONDS = 20
+START_SECONDS = 60
+ANSWER_SECONDS = 60
 
 
 class Answer(NamedTuple):
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 class Service:
-    """A running `msgsvc serve`, what it wrote on standard error, and calls to it."""
+    """A running `msgsvc serve`, its log, and calls to it."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
@@ -52,14 +52,14 @@ class Service:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
 
     def call(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
-        """One request on a connection of its own."""
+        """One request on a new connection."""
         with closing(self.connection()) as connection:
             return call(connection, method, path, body, **headers)
 
     def raw(self, sent: bytes) -> bytes:
-        """Everything that comes back for these bytes, after which the client sends no more."""
+        """Sends these bytes, closes the sending side, and returns everything received."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS) as client:
-            # The server may have seen enough, answered and closed before the last byte.
+            # The server may answer and close before it has read the last byte.
             with suppress(BrokenPipeError, ConnectionResetError):
                 client.sendall(sent)
             with suppress(OSError):
@@ -71,7 +71,7 @@ class Service:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit status."""
+        """Sends the signal; returns the exit status."""
         self.process.send_signal(number)
         return self.process.wait(START_SECONDS)
 
@@ -88,7 +88,7 @@ def received(client: socket.socket) -> bytes:
 def call(
     connection: http.client.HTTPConnection, method: str, path: str, body: object = None, **headers: str | None
 ) -> Answer:
-    """A request with a JSON body, or one of bytes as they are; None leaves a header out."""
+    """A request with a JSON body, or with these bytes as its body; a header that is None is left out."""
     named = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     if data is not None:
@@ -101,7 +101,7 @@ def call(
 
 @contextmanager
 def running(command: Sequence[str], log: Path, **process_options: Any) -> Iterator[Service]:
-    """The server that the command starts, while the block lasts."""
+    """Runs the server that the command starts for the length of the block."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, stderr=errors, stdout=subprocess.DEVNULL, start_new_session=True, **process_options
@@ -116,9 +116,9 @@ def running(command: Sequence[str], log: Path, **process_options: Any) -> Iterat
 
 @contextmanager
 def serving(database: str, *command: str, prepare: str = "", **settings: str) -> Iterator[Service]:
-    """A service on the database. command comes before the interpreter's own; prepare is Python to run first."""
+    """Serves the database. ``command`` is a prefix of the command line; ``prepare`` is Python to run first."""
     variables = {f"MSGSVC_{name.upper()}": value for name, value in {"send_rate": "0", **settings}.items()}
-    program = f"import sys, msgsvc.server, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
+    program = f"import sys, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
     arguments = ["-c", program] if prepare else ["-m", "msgsvc"]
     whole_command = [*command, sys.executable, *arguments, "serve", "--port", "0", "--database", database]
     with running(whole_command, Path(f"{database}.log"), env=environment(**variables)) as service:
@@ -126,6 +126,6 @@ def serving(database: str, *command: str, prepare: str = "", **settings: str) ->
 
 
 def sign_in(database: str, **roles: str) -> dict[str, str]:
-    """The Authorization header of each of these people, whose accounts are created."""
+    """Creates an account for each name and role; returns their Authorization headers."""
     with closing(Client(create_app(Settings(database=database)))) as client:
         return {name: client.as_user(name, role).identity["HTTP_AUTHORIZATION"] for name, role in roles.items()}

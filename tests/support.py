@@ -1,17 +1,19 @@
-"""What several test files say in the same words."""
+"""Helpers that several test files use: calls that must succeed, and what the test looks up."""
 
 from pathlib import Path
 from typing import Any
 
 from werkzeug.test import TestResponse
 
+from msgsvc.storage.sqlite.check import check
 from msgsvc.testing import Client
 
 API = "/api/messages"
+PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "ugo": "user", "adam": "admin"}
 
 
 def send(sender: Client, recipient: str, content: str = "Hello", **more: Any) -> int:
-    """Sends a message that must be accepted; its id."""
+    """Sends a message that must be accepted; returns its id."""
     response = sender.post(f"{API}/send", json={"recipient": recipient, "content": content, **more})
     assert response.status_code == 201, response.text
     return response.json["message_id"]
@@ -30,6 +32,10 @@ def history(caller: Client, partner: str, query: str = "") -> list[int]:
     return [message["id"] for message in conversation(caller, partner, query)["messages"]]
 
 
+def partners(answer: dict[str, Any]) -> list[str]:
+    return [row["with_user"] for row in answer["conversations"]]
+
+
 def unread(caller: Client) -> int:
     return _ok(caller.get(f"{API}/unread"))["total_unread"]
 
@@ -40,6 +46,11 @@ def mark_read(caller: Client, message_id: int) -> TestResponse:
 
 def delete(caller: Client, message_id: int) -> TestResponse:
     return caller.delete(f"{API}/{message_id}")
+
+
+def faults(path: str) -> list[str]:
+    """What `msgsvc check` finds."""
+    return list(check(path, lambda _line: None))
 
 
 def open_files() -> set[str]:

@@ -1,4 +1,4 @@
-"""Conventions that tests keep over the code itself: routes, imports, SQL, and what the README names."""
+"""Conventions of the code: routes, imports, SQL, and what the README must name."""
 
 import argparse
 import ast
@@ -14,18 +14,20 @@ from pathlib import Path
 import pytest
 
 import msgsvc
-from msgsvc import Settings, cli
+from msgsvc import Settings
 from msgsvc import routes as routes_module
-from msgsvc.migrations import migrate
-from msgsvc.queries import load, sql_directory
-from msgsvc.routes import Route, Who, routes
+from msgsvc.authorization import Access
+from msgsvc.cli.parser import build_parser
+from msgsvc.routes import Lane, Route, routes
+from msgsvc.storage.sql_files import load_statements, sql_directory
+from msgsvc.storage.sqlite.migrations import migrate
 from msgsvc.testing import Client
 
 PACKAGE = Path(msgsvc.__file__).parent
 README = PACKAGE.parent / "README.md"
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-STATEMENTS = load(sql_directory() / "queries")
-SQL_FILES = sorted(sql_directory().rglob("*.sql"))
+STATEMENTS = load_statements("sqlite")
+SQL_FILES = sorted(sql_directory("sqlite").rglob("*.sql"))
 ROUTES = routes("/api/messages", standalone=True)
 
 # Routes
@@ -40,56 +42,62 @@ def route_id(route: Route) -> str:
     return f"{route.method} {shown_path(route)}"
 
 
-def test_a_route_cannot_leave_out_who_may_call_it() -> None:
+def test_route_must_name_who_may_call_it() -> None:
     assert Route._field_defaults == {}
     with pytest.raises(TypeError):
         Route("GET", "/open", msgsvc.remote_user)
 
 
-def test_every_route_written_down_is_in_the_table() -> None:
+def test_every_declared_route_is_in_the_table() -> None:
     tree = TREES[Path(routes_module.__file__)]
     written = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Route"]
     assert len(written) == len(ROUTES)
 
 
-def test_only_these_calls_are_open_to_anyone() -> None:
-    calls = {route_id(route) for route in ROUTES if route.who is Who.ANYONE}
+def test_only_listed_calls_are_public() -> None:
+    calls = {route_id(route) for route in ROUTES if route.access is Access.ANYONE}
     assert calls - {"GET /api/openapi.json"} == {"GET /healthz", "POST /api/auth/login"}
 
 
-def test_an_embedding_host_keeps_the_account_paths() -> None:
+def test_embedded_application_has_no_account_routes() -> None:
     embedded = routes("/chat", standalone=False)
     assert [route.path for route in embedded if not route.path.startswith(("/chat/", "/healthz", "/api/openapi"))] == []
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=route_id)
 def test_every_route_says_who_may_call_it_and_its_handler_is_documented(route: Route) -> None:
-    assert isinstance(route.who, Who)
+    assert isinstance(route.access, Access)
+    assert isinstance(route.lane, Lane)
     assert (route.handler.__doc__ or "").startswith(f"{route_id(route)}: ")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.who is not Who.ANYONE], ids=route_id)
-def test_no_other_call_is_answered_without_a_session_or_to_another_role(client: Client, route: Route) -> None:
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.access is not Access.ANYONE], ids=route_id)
+def test_calls_require_a_session_and_the_role_of_the_route(client: Client, route: Route) -> None:
     path = re.sub(r"<[^>]+>", "1", route.path)
     assert client.open(path, method=route.method).status_code == 401
-    if route.who is Who.ADMIN:
+    if route.access is Access.ADMIN:
         for role in ("therapist", "clinician", "user"):
             assert client.as_user(role, role).open(path, method=route.method).status_code == 403
 
 
 # Imports
 
-STOREYS = [
-    {"msgsvc.__main__", "msgsvc.pytest_plugin"},
-    {"msgsvc.cli"},
-    {"msgsvc.demo", "msgsvc.server", "msgsvc.testing", "msgsvc"},
-    {"msgsvc.app"},
-    {"msgsvc.middleware", "msgsvc.routes"},
-    {"the handlers"},
-    {"every other module"},
-    {"msgsvc.queries"},
+LAYERS = [
+    ["msgsvc.__main__", "msgsvc.pytest_plugin"],
+    ["msgsvc.cli"],
+    ["msgsvc.serving", "msgsvc.testing", "msgsvc"],
+    ["msgsvc.app"],
+    ["msgsvc.middleware", "msgsvc.cors"],
+    ["msgsvc.routes", "msgsvc.openapi"],
+    ["msgsvc.handlers"],
+    ["msgsvc.accounts", "msgsvc.request", "msgsvc.authorization", "msgsvc.sessions", "msgsvc.audit", "msgsvc.shapes"],
+    ["msgsvc.storage.engines"],
+    ["msgsvc.storage.sqlite"],
+    ["msgsvc.storage"],
+    ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields"],
+    ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs"],
 ]
-"""From the top of the house to its foundation: a module imports only from its own storey or from those below."""
+"""From top to bottom: a module or package imports only from its own layer or from those below."""
 
 
 def module_name(path: Path) -> str:
@@ -119,16 +127,19 @@ MODULES: dict[str, ast.AST] = {module_name(path): tree for path, tree in TREES.i
 IMPORTS = {name: set(imported_names(tree)) for name, tree in MODULES.items()}
 
 
-def storey(module: str) -> int:
-    if module.startswith("msgsvc.handlers"):
-        return STOREYS.index({"the handlers"})
-    named = [number for number, modules in enumerate(STOREYS) if module in modules]
-    return named[0] if named else STOREYS.index({"every other module"})
+def layer(module: str) -> int:
+    """The layer that names the module, or else the package it is in."""
+    while True:
+        for number, modules in enumerate(LAYERS):
+            if module in modules:
+                return number
+        module = module.rpartition(".")[0]
+        assert module != "msgsvc", "name the module in LAYERS"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_one_way(module: str) -> None:
-    upward = {name for name in IMPORTS[module] & MODULES.keys() if storey(name) < storey(module)}
+    upward = {name for name in IMPORTS[module] & MODULES.keys() if layer(name) < layer(module)}
     assert upward == set()
 
 
@@ -142,12 +153,29 @@ def test_handlers_import_neither_each_other_nor_sqlite3(module: str) -> None:
     assert {name for name in IMPORTS[module] if name.startswith(("msgsvc.handlers", "sqlite3"))} == set()
 
 
-def test_only_the_database_module_imports_sqlite3() -> None:
-    assert {module for module, names in IMPORTS.items() if "sqlite3" in names} == {"msgsvc.database"}
+def test_only_the_sqlite_engine_imports_sqlite3() -> None:
+    importing = {module for module, names in IMPORTS.items() if "sqlite3" in names}
+    assert importing
+    assert {module for module in importing if not module.startswith("msgsvc.storage.sqlite.")} == set()
+
+
+def test_only_the_engines_module_imports_an_engine() -> None:
+    importing = {
+        module
+        for module, names in IMPORTS.items()
+        if any(name.startswith("msgsvc.storage.sqlite") for name in names)
+        and not module.startswith("msgsvc.storage.sqlite")
+    }
+    assert importing == {"msgsvc.storage.engines"}
+
+
+def test_only_the_waitress_adapter_imports_waitress() -> None:
+    using = {module for module, names in IMPORTS.items() if any(name.startswith("waitress") for name in names)}
+    assert {module.rpartition(".")[0] for module in using} == {"msgsvc.serving.waitress_adapter"}
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:
-    """pytest itself has imported what the plugin imports."""
+    """The plugin imports pytest, which is there when the plugin is loaded."""
     imports = {name for module, names in IMPORTS.items() for name in names if module != "msgsvc.pytest_plugin"}
     tops = {name.partition(".")[0] for name in imports}
     assert tops - sys.stdlib_module_names <= {"msgsvc", "werkzeug", "waitress"}
@@ -208,13 +236,13 @@ WHERE_READING_ALL_IS_RIGHT = {
     "select_conversation_faults": (r"", "the check recounts everything"),
     "select_mailbox_faults": (r"", "the check recounts everything"),
 }
-"""The beginning of the lines of a plan that may scan or sort, and why. No line of it may be without use."""
+"""Plan lines (by their beginning) that may scan or sort, and why. Each entry must be needed."""
 
 HARMLESS = ("SCAN CONSTANT ROW", "SCAN (subquery", "SCAN CTE")
 
 
 class AnyParameters(dict[str, object]):
-    """A value for every parameter that a statement may have."""
+    """Gives a value for any parameter of a statement."""
 
     def __missing__(self, name: str) -> object:
         return 20 if name in ("limit", "offset", "before", "after", "id", "up_to", "cap") else "u1"
@@ -229,9 +257,9 @@ def scans(plan_lines: list[str]) -> list[str]:
 
 
 def seed(path: str, messages: int) -> None:
-    """Many short conversations of everybody with dozens of others, and the long one of u1 and u2.
+    """Many short conversations between many people, and a long one between u1 and u2.
 
-    u1 has hidden all of that but its beginning and its end.
+    u1 has hidden all of the long one but its beginning and its end.
     """
     rows = []
     for number in range(messages):
@@ -255,7 +283,7 @@ def seed(path: str, messages: int) -> None:
 def short_and_long(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
-    """Databases with 400 and 4,000 messages, without and with what ANALYZE tells the planner."""
+    """Databases with 400 and 4,000 messages, before and after ANALYZE."""
     connections = []
     for messages in (400, 4000):
         path = str(tmp_path_factory.mktemp("plans") / "messages.db")
@@ -288,7 +316,7 @@ def test_every_statement_uses_an_index_and_sorts_nothing(planner: sqlite3.Connec
 
 
 def trigger_statements(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Each statement inside a trigger, with parameters in the place of the row that fired it."""
+    """Each statement inside a trigger, with parameters in place of NEW and OLD."""
     for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall():
         body = sql[re.search(r"\bBEGIN\b", sql).end() : sql.rindex("END")]
         for statement in filter(str.strip, body.split(";")):
@@ -313,12 +341,12 @@ HOT_CALLS = [
     ("select_messages_up_to", {"caller": "u1", "partner": "u2", "up_to": 2**62, "limit": 20}),
     ("select_messages_after", {"caller": "u1", "partner": "u2", "after": 90, "limit": 20}),
     ("select_sending_facts", {"sender": "u1", "recipient": "u2"}),
-    ("select_message_standing", {"caller": "u2", "id": "newest"}),
+    ("select_message_access", {"caller": "u2", "id": "newest"}),
 ]
 
 
 def work(connection: sqlite3.Connection, statement: str, parameters: dict[str, object]) -> int:
-    """How many steps of SQLite's virtual machine the statement and its triggers take; it is undone."""
+    """The number of SQLite virtual machine steps of the statement and its triggers, rolled back afterwards."""
     (newest,) = connection.execute("SELECT max(id) FROM messages").fetchone()
     given = AnyParameters({name: newest if value == "newest" else value for name, value in parameters.items()})
     steps: list[int] = []
@@ -369,6 +397,6 @@ def test_the_readme_names_every_route(route: Route) -> None:
     assert re.search(rf"\b{route.method}\b[^\n]*{re.escape(shown_path(route))}(?![\w/<])", text)
 
 
-@pytest.mark.parametrize("words", list(commands(cli._parser())), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands(build_parser())), ids=" ".join)
 def test_the_readme_names_every_command(words: tuple[str, ...]) -> None:
     assert re.search(rf"msgsvc {' '.join(words)}\b", README.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The package: however it was installed, it finds its SQL files, and without them it says so at the start."""
+"""The package finds its SQL files however it was installed, and refuses to start without them."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def copy_checkout(to: Path) -> Path:
-    """The checkout without what tools have left in it."""
+    """Copies the checkout without files that tools left in it."""
     shutil.copytree(CHECKOUT / "msgsvc", to / "msgsvc", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / "sql", to / "sql")
     for name in ("setup.cfg", "pyproject.toml", "README.md"):
@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_environment(directory: Path, *what: str, source: Path) -> Path:
-    """A fresh environment with that and what it asks for, and nothing else; where its programs are."""
+    """Creates a virtual environment with these packages and their requirements; returns its directory of programs."""
     run(sys.executable, "-m", "venv", "--without-pip", str(directory), cwd=directory)
     programs = directory / "bin"
     pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet")
@@ -53,7 +53,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def serve_a_message(cwd: Path, command: tuple[str, ...] = (), **variables: str) -> None:
-    """From an empty directory to a message that was sent and received over HTTP."""
+    """Starts in an empty directory, and sends and receives a message over HTTP."""
     assert msgsvc("migrate", cwd=cwd, command=command, **variables).errors == ""
     tokens = {}
     for name, role in (("thea", "therapist"), ("uma", "user")):
@@ -67,7 +67,7 @@ def serve_a_message(cwd: Path, command: tuple[str, ...] = (), **variables: str) 
         assert service.stop() == 0
 
 
-def test_the_wheel_holds_the_code_the_sql_files_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_only_code_and_sql_files(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "msgsvc").rglob("*.py")}
@@ -82,7 +82,7 @@ def test_the_wheel_serves_from_an_empty_directory(installed: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_wheel_brings_werkzeug_and_waitress_and_no_more(installed: Path) -> None:
+def test_wheel_requires_only_werkzeug_and_waitress(installed: Path) -> None:
     (packages,) = installed.parent.glob("lib/python*/site-packages")
     names = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
     assert names == {"msgsvc", "werkzeug", "markupsafe", "waitress"}
@@ -94,8 +94,8 @@ def test_an_editable_install_serves_from_an_empty_directory(tmp_path: Path) -> N
     for directory in (source, environment, empty):
         directory.mkdir()
     programs = new_environment(environment, "--editable", ".", source=copy_checkout(source))
-    script = "from msgsvc import queries; print(queries.sql_directory())"
-    assert run(str(programs / "python"), "-I", "-c", script, cwd=empty).strip() == str(source / "sql")
+    script = "from msgsvc.storage import sql_files; print(sql_files.sql_directory('sqlite'))"
+    assert run(str(programs / "python"), "-I", "-c", script, cwd=empty).strip() == str(source / "sql" / "sqlite")
     serve_a_message(empty, (str(programs / "msgsvc"),), PYTHONPATH="")
 
 
@@ -111,13 +111,13 @@ def test_a_plain_checkout_finds_the_sql_files(tmp_path: Path) -> None:
     ("command", "missing"),
     [
         ("serve", "sql"),
-        ("serve", "sql/migrations"),
-        ("serve", "sql/queries"),
-        ("demo", "sql/queries"),
-        ("migrate", "sql/migrations"),
+        ("serve", "sql/sqlite/migrations"),
+        ("serve", "sql/sqlite/queries"),
+        ("demo", "sql/sqlite/queries"),
+        ("migrate", "sql/sqlite/migrations"),
     ],
 )
-def test_without_its_sql_files_nothing_starts_and_one_line_says_so(tmp_path: Path, command: str, missing: str) -> None:
+def test_missing_sql_files_stop_the_start_with_one_line(tmp_path: Path, command: str, missing: str) -> None:
     checkout, empty = tmp_path / "checkout", tmp_path / "empty"
     checkout.mkdir()
     empty.mkdir()

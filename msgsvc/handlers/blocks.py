@@ -1,14 +1,17 @@
 """Blocks: whom the caller does not want to hear from."""
 
 from msgsvc import fields
-from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response
+from msgsvc.errors import ApiError
+from msgsvc.json_http import NO_CONTENT, Response
+from msgsvc.request import Request
 from msgsvc.roles import may_be_blocked_by
+from msgsvc.storage.base import Transaction
 from msgsvc.times import rfc3339, stored
 
 
 def blocks(request: Request) -> Response:
     """GET /api/messages/blocks: everyone whom the caller has blocked."""
-    with request.database.read() as snapshot:
+    with request.read() as snapshot:
         rows = snapshot.all("select_blocks", caller=request.caller.username)
     return Response({"blocks": [{"username": blocked, "blocked_at": rfc3339(at)} for blocked, at in rows]})
 
@@ -16,33 +19,39 @@ def blocks(request: Request) -> Response:
 def block(request: Request, username: str) -> Response:
     """PUT /api/messages/blocks/<username>: from now on this person cannot write to the caller."""
     request.body()
-    blocked = _other(request, username)
-    caller = request.caller
+    blocked = fields.username("username", username)
+    now = stored(request.now())
 
-    with request.transaction() as transaction:
+    def add(transaction: Transaction) -> None:
+        caller = request.caller
+        _refuse_self(blocked, caller.username)
         account = transaction.first("select_account", username=blocked)
         if account is None:
-            raise ApiError(404, "user_not_found", "No such user")
+            raise ApiError("user_not_found")
         if not may_be_blocked_by(account[1], caller.role):
-            raise ApiError(400, "staff_not_blockable", "A user cannot block staff")
-        transaction.run("insert_block", caller=caller.username, username=blocked, now=stored(request.now()))
+            raise ApiError("staff_not_blockable")
+        transaction.run("insert_block", caller=caller.username, username=blocked, now=now)
+
+    request.write(add)
     return NO_CONTENT
 
 
 def unblock(request: Request, username: str) -> Response:
     """DELETE /api/messages/blocks/<username>: lifts the block, where there is one."""
     request.body()
-    blocked = _other(request, username)
+    blocked = fields.username("username", username)
 
-    with request.transaction() as transaction:
-        lifted = transaction.run("delete_block", caller=request.caller.username, username=blocked)
+    def lift(transaction: Transaction) -> None:
+        caller = request.caller.username
+        _refuse_self(blocked, caller)
+        lifted = transaction.run("delete_block", caller=caller, username=blocked)
         if not lifted and transaction.first("select_account", username=blocked) is None:
-            raise ApiError(404, "user_not_found", "No such user")
+            raise ApiError("user_not_found")
+
+    request.write(lift)
     return NO_CONTENT
 
 
-def _other(request: Request, username: str) -> str:
-    other = fields.username("username", username)
-    if other == request.caller.username:
-        raise ApiError(400, "self_block", "You cannot block yourself")
-    return other
+def _refuse_self(blocked: str, caller: str) -> None:
+    if blocked == caller:
+        raise ApiError("self_block")

@@ -1,10 +1,12 @@
 """Conversations: the inbox, the unread badge, the history with one person, and what is done to all of it."""
 
 from msgsvc import fields
-from msgsvc.database import Connection
-from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response, encoded_list, entity_tag, matches
+from msgsvc.errors import ApiError
+from msgsvc.json_http import NO_CONTENT, Response, encoded_list, entity_tag, matches
+from msgsvc.request import Request
 from msgsvc.roles import SendingFacts, decide_sending
 from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, messages
+from msgsvc.storage.base import Snapshot, Transaction
 from msgsvc.times import stored
 
 _NO_MAILBOX = (0, 0, 0, 0)
@@ -16,13 +18,13 @@ def inbox(request: Request) -> Response:
     page = fields.page(query)
     limit = fields.limit(query, lowest=10, highest=50, default=20)
     unread_only = fields.boolean(query, "unread_only")
-    caller = request.caller.username
 
-    with request.database.read() as snapshot:
+    with request.read() as snapshot:
+        caller = request.caller.username
         mailbox = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
         total_unread, conversations, unread_conversations, version = mailbox
         tag = entity_tag("inbox", caller, page, limit, unread_only, version)
-        if matches(request, tag):
+        if matches(request.environ, tag):
             return Response(status=304, headers={"ETag": tag})
         rows = snapshot.all(
             "select_unread_inbox" if unread_only else "select_inbox",
@@ -42,11 +44,11 @@ def inbox(request: Request) -> Response:
 
 def unread(request: Request) -> Response:
     """GET /api/messages/unread: the badge that clients poll."""
-    caller = request.caller.username
-
-    total_unread, *_ = request.database.first("select_mailbox", caller=caller) or _NO_MAILBOX
+    with request.read() as snapshot:
+        caller = request.caller.username
+        total_unread, *_ = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
     tag = entity_tag("unread", caller, total_unread)
-    if matches(request, tag):
+    if matches(request.environ, tag):
         return Response(status=304, headers={"ETag": tag})
     return Response({"total_unread": total_unread}, headers={"ETag": tag})
 
@@ -58,11 +60,11 @@ def conversation(request: Request, username: str) -> Response:
     up_to = fields.before(query)
     after = fields.integer(query, "after", lowest=0, highest=fields.HIGHEST_ID, default=0)
     if "before" in query and "after" in query:
-        raise ApiError(400, "invalid_parameter", "Give before or after, not both")
-    partner = _partner(request, username)
-    caller = request.caller.username
+        raise ApiError("invalid_parameter", "Give before or after, not both")
+    partner = fields.username("username", username)
 
-    with request.database.read() as snapshot:
+    with request.read() as snapshot:
+        caller = request.caller.username
         facts = _sending_facts(snapshot, caller, partner)
         if "after" in query:
             rows = snapshot.all("select_messages_after", caller=caller, partner=partner, after=after, limit=limit + 1)
@@ -81,39 +83,38 @@ def mark_conversation_read(request: Request, username: str) -> Response:
     """PATCH /api/messages/conversation/<username>/read: everything from them, or up to an id."""
     body = request.body("up_to")
     up_to = fields.message_id("up_to", body["up_to"]) if "up_to" in body else fields.HIGHEST_ID
-    partner = _partner(request, username)
-    caller = request.caller.username
+    partner = fields.username("username", username)
     now = stored(request.now())
 
-    with request.transaction() as transaction:
+    def mark(transaction: Transaction) -> int:
+        caller = request.caller.username
         _sending_facts(transaction, caller, partner)
-        marked = transaction.run("update_conversation_read", caller=caller, partner=partner, up_to=up_to, now=now)
-    return Response({"with_user": partner, "marked": marked})
+        return transaction.run("update_conversation_read", caller=caller, partner=partner, up_to=up_to, now=now)
+
+    return Response({"with_user": partner, "marked": request.write(mark)})
 
 
 def hide_conversation(request: Request, username: str) -> Response:
     """DELETE /api/messages/conversation/<username>: hides the caller's side of all of it."""
     request.body()
-    partner = _partner(request, username)
-    caller = request.caller.username
+    partner = fields.username("username", username)
     now = stored(request.now())
 
-    with request.transaction() as transaction:
+    def hide(transaction: Transaction) -> None:
+        caller = request.caller.username
         _sending_facts(transaction, caller, partner)
         transaction.run("update_sent_hidden", caller=caller, partner=partner, now=now)
         transaction.run("update_received_hidden", caller=caller, partner=partner, now=now)
+
+    request.write(hide)
     return NO_CONTENT
 
 
-def _partner(request: Request, username: str) -> str:
-    partner = fields.username("username", username)
-    if partner == request.caller.username:
-        raise ApiError(400, "self_conversation", "There is no conversation with yourself")
-    return partner
-
-
-def _sending_facts(connection: Connection, caller: str, partner: str) -> SendingFacts:
-    facts = connection.first("select_sending_facts", sender=caller, recipient=partner)
+def _sending_facts(snapshot: Snapshot, caller: str, partner: str) -> SendingFacts:
+    """Raises ApiError 400 for the caller's own name, 404 for one that is no account."""
+    if partner == caller:
+        raise ApiError("self_conversation")
+    facts = snapshot.first("select_sending_facts", sender=caller, recipient=partner)
     if facts is None:
-        raise ApiError(404, "user_not_found", "No such user")
+        raise ApiError("user_not_found")
     return SendingFacts(*facts)

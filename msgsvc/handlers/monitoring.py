@@ -1,8 +1,10 @@
-"""Monitoring: what admins may look at. It changes nothing but the audit, and without audit row there is no answer."""
+"""Monitoring: what admins may look at. A look changes nothing but the audit, and is answered only once it is there."""
 
 from msgsvc import fields
-from msgsvc.accounts import actor, audit
-from msgsvc.json_http import ApiError, Request, Response, encoded_list
+from msgsvc.audit import audit
+from msgsvc.errors import ApiError
+from msgsvc.json_http import Response, encoded_list
+from msgsvc.request import Request
 from msgsvc.shapes import messages
 from msgsvc.times import rfc3339
 
@@ -14,14 +16,14 @@ def conversations(request: Request) -> Response:
     limit = fields.limit(query, highest=100, default=20)
     username = fields.username("username", query["username"], "invalid_parameter") if "username" in query else None
 
-    with request.transaction() as transaction:
-        rows = transaction.all(
+    with request.read() as snapshot:
+        rows = snapshot.all(
             "select_all_conversations_by_username" if username else "select_all_conversations",
             limit=limit + 1,
             offset=(page - 1) * limit,
             **({"username": username} if username else {}),
         )
-        audit(transaction, actor(request), "conversations_listed", username)
+    _audit_look(request, "conversations_listed", username)
     answer = {
         "conversations": [
             {"participants": sorted((owner, partner)), "last_message_time": rfc3339(sent_at)}
@@ -42,15 +44,20 @@ def conversation(request: Request, a: str, b: str) -> Response:
     up_to = fields.before(query)
     participants = sorted((fields.username("a", a), fields.username("b", b)))
     if a == b:
-        raise ApiError(400, "self_conversation", "There is no conversation of one person")
+        raise ApiError("self_conversation", "There is no conversation of one person")
 
-    with request.transaction() as transaction:
-        if any(transaction.first("select_account", username=name) is None for name in participants):
-            raise ApiError(404, "user_not_found", "No such user")
-        rows = transaction.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
-        audit(transaction, actor(request), "conversation_viewed", " and ".join(participants), reason)
+    with request.read() as snapshot:
+        if any(snapshot.first("select_account", username=name) is None for name in participants):
+            raise ApiError("user_not_found")
+        rows = snapshot.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
+    _audit_look(request, "conversation_viewed", " and ".join(participants), reason)
     others = {"participants": participants, "has_more": len(rows) > limit}
     return Response(encoded_list("messages", messages(reversed(rows[:limit]), a, b), others))
+
+
+def _audit_look(request: Request, action: str, subject: str | None, reason: str | None = None) -> None:
+    """In a transaction after the reading one, so that writers never wait for a long list."""
+    request.write(lambda transaction: audit(transaction, request.actor(), action, subject, reason))
 
 
 def audit_rows(request: Request) -> Response:
@@ -59,7 +66,7 @@ def audit_rows(request: Request) -> Response:
     limit = fields.limit(query, highest=200, default=50)
     up_to = fields.before(query)
 
-    with request.database.read() as snapshot:
+    with request.read() as snapshot:
         rows = snapshot.all("select_audit", up_to=up_to, limit=limit + 1)
     answer = {
         "audit": [

@@ -3,14 +3,15 @@
 import ipaddress
 
 from msgsvc import fields
-from msgsvc.accounts import Actor, actor, audit, change_own_password, login_subject
-from msgsvc.database import Connection
-from msgsvc.json_http import NO_CONTENT, ApiError, Request, Response
-from msgsvc.settings import Settings
+from msgsvc.accounts import change_own_password, login_subject
+from msgsvc.audit import Actor, audit
+from msgsvc.errors import ApiError
+from msgsvc.json_http import NO_CONTENT, Response
+from msgsvc.request import Request
+from msgsvc.sessions import open_session
+from msgsvc.storage.base import Transaction
 from msgsvc.times import rfc3339
-from msgsvc.tokens import new_token, session_limits, token_hash
 
-SESSIONS_EACH_USER = 20
 LOGIN_WINDOW_SECONDS = 15 * 60
 LOGIN_ATTEMPTS_EACH_USER = 10
 LOGIN_ATTEMPTS_EACH_ADDRESS = 30
@@ -25,17 +26,19 @@ def login(request: Request) -> Response:
     _count_attempt(request, {address: LOGIN_ATTEMPTS_EACH_ADDRESS, login_subject(username): LOGIN_ATTEMPTS_EACH_USER})
     password_hash = _verify(request, username, password, address, login_subject(username))
     if password_hash is None:
-        raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
+        raise ApiError("wrong_credentials")
 
-    with request.transaction() as transaction:
+    def admit(transaction: Transaction) -> tuple[str, str, int]:
         if transaction.first("select_password_hash", username=username) != (password_hash,):
-            raise ApiError(401, "wrong_credentials", "The username or the password is wrong")
+            raise ApiError("wrong_credentials")
         _, role, suspended = transaction.one("select_account", username=username)
         if suspended:
-            raise ApiError(403, "account_suspended", "This account is suspended")
+            raise ApiError("account_suspended")
         transaction.run("delete_login_attempts", subject=login_subject(username))
         transaction.run("update_login_attempt_taken_back", subject=address)
-        token, expires_at = open_session(transaction, request.services.settings, username, request.now())
+        return role, *open_session(transaction, request.services.settings, username, request.now())
+
+    role, token, expires_at = request.write(admit)
     return Response(
         {
             "token": token,
@@ -72,8 +75,8 @@ def _count_attempt(request: Request, limits: dict[str, int]) -> None:
     """
     now = int(request.now())
     window_since = now - LOGIN_WINDOW_SECONDS
-    closed_at = None
-    with request.transaction() as transaction:
+
+    def count(transaction: Transaction) -> int | None:
         transaction.run("delete_ended_login_windows", window_since=window_since)
         for subject, limit in limits.items():
             counted = transaction.first(
@@ -83,10 +86,13 @@ def _count_attempt(request: Request, limits: dict[str, int]) -> None:
                 (closed_at,) = transaction.one("select_login_window", subject=subject)
                 if transaction.run("update_login_window_closed", subject=subject):
                     audit(transaction, Actor("login", now, request.id), "login_throttled", subject)
-                break
+                return int(closed_at)
+        return None
+
+    closed_at = request.write(count)
     if closed_at is not None:
         wait = max(1, closed_at + LOGIN_WINDOW_SECONDS - now)
-        raise ApiError(429, "too_many_attempts", "Too many login attempts; try again later", Retry_After=str(wait))
+        raise ApiError("too_many_attempts", retry_after=wait)
 
 
 def _verify(request: Request, username: str, password: str, *subjects: str) -> str | None:
@@ -94,29 +100,24 @@ def _verify(request: Request, username: str, password: str, *subjects: str) -> s
 
     Raises ApiError 503 where nobody can look at the password now; the attempt of the subjects does not count then.
     """
-    row = request.database.first("select_password_hash", username=username)
+    with request.read() as snapshot:
+        row = snapshot.first("select_password_hash", username=username)
     password_hash: str | None = row[0] if row else None
     try:
         return password_hash if request.services.passwords.verify(password_hash, password) else None
     except ApiError:
-        with request.transaction() as transaction:
+
+        def take_back(transaction: Transaction) -> None:
             for subject in subjects:
                 transaction.run("update_login_attempt_taken_back", subject=subject)
+
+        request.write(take_back)
         raise
-
-
-def open_session(transaction: Connection, settings: Settings, username: str, now: float) -> tuple[str, int]:
-    """A new token and the epoch second at which it ends at the latest; the oldest session beyond the cap goes."""
-    token = new_token()
-    transaction.run("insert_session", token_hash=token_hash(token), username=username, now=int(now))
-    transaction.run(
-        "delete_surplus_sessions", username=username, cap=SESSIONS_EACH_USER, **session_limits(settings, now)
-    )
-    return token, int(now) + settings.session_max_seconds
 
 
 def session(request: Request) -> Response:
     """GET /api/auth/session: whose session this is, and when it ends at the latest."""
+    request.authorize()
     caller = request.caller
     return Response(
         {"username": caller.username, "role": caller.role, "expires_at": rfc3339(caller.session_expires_at)}
@@ -126,16 +127,18 @@ def session(request: Request) -> Response:
 def logout(request: Request) -> Response:
     """POST /api/auth/logout: ends this session."""
     request.body()
-    with request.transaction() as transaction:
-        transaction.run("delete_session", id=request.caller.session_id)
+    request.write(lambda transaction: transaction.run("delete_session", id=request.caller.session_id))
     return NO_CONTENT
 
 
 def logout_all(request: Request) -> Response:
     """POST /api/auth/logout-all: ends every session of the account."""
     request.body()
-    with request.transaction() as transaction:
+
+    def end_all(transaction: Transaction) -> None:
         transaction.run("delete_sessions_by_username", username=request.caller.username, kept_id=None)
+
+    request.write(end_all)
     return NO_CONTENT
 
 
@@ -144,15 +147,18 @@ def change_password(request: Request) -> Response:
     body = request.body("current_password", "new_password")
     current = fields.text("current_password", body.get("current_password"), limit=fields.PASSWORD_LIMIT)
     new = fields.password("new_password", body.get("new_password"))
+    request.authorize()
     username = request.caller.username
     _count_attempt(request, {login_subject(username): LOGIN_ATTEMPTS_EACH_USER})
     current_hash = _verify(request, username, current, login_subject(username))
     if current_hash is None:
-        raise ApiError(403, "wrong_password", "The current password is wrong")
+        raise ApiError("wrong_password")
     new_hash = request.services.passwords.hash(new)
 
-    with request.transaction() as transaction:
+    def change(transaction: Transaction) -> None:
         if transaction.first("select_password_hash", username=username) != (current_hash,):
-            raise ApiError(403, "wrong_password", "The current password is wrong")
-        change_own_password(transaction, actor(request), request.caller.session_id, new_hash)
+            raise ApiError("wrong_password")
+        change_own_password(transaction, request.actor(), request.caller.session_id, new_hash)
+
+    request.write(change)
     return NO_CONTENT

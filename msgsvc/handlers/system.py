@@ -1,11 +1,12 @@
 """What machines ask: whether the service is well, and how it is called."""
 
-from msgsvc.json_http import Request, Response
+from msgsvc.json_http import Response
+from msgsvc.request import Request
 
 
 def health(request: Request) -> Response:
     """GET /healthz: 200 only while the database answers, else 503."""
-    request.database.probe()
+    request.services.database.probe()
     return Response({"status": "ok"})
 
 

@@ -1,9 +1,11 @@
 """People management for admins. Only where the accounts are msgsvc's own."""
 
 from msgsvc import accounts, fields
-from msgsvc.database import Row
-from msgsvc.json_http import ApiError, Request, Response
+from msgsvc.errors import ApiError
+from msgsvc.json_http import Response
+from msgsvc.request import Request
 from msgsvc.roles import ROLES
+from msgsvc.storage.base import Row, Transaction
 
 
 def users(request: Request) -> Response:
@@ -13,7 +15,7 @@ def users(request: Request) -> Response:
     limit = fields.limit(query, highest=100, default=20)
     role = fields.choice("role", query["role"], ROLES, "invalid_parameter") if "role" in query else None
 
-    with request.database.read() as snapshot:
+    with request.read() as snapshot:
         (total,) = snapshot.one("count_users", role=role)
         rows = snapshot.all("select_users", role=role, limit=limit, offset=(page - 1) * limit)
     answer = {"users": [_user(row) for row in rows], "page": page, "page_size": limit, "total_users": total}
@@ -26,12 +28,14 @@ def create(request: Request) -> Response:
     username = fields.new_username("username", body.get("username"))
     role = fields.choice("role", body.get("role"), ROLES)
     password = fields.password("password", body.get("password"))
+    request.authorize()
     password_hash = request.services.passwords.hash(password)
 
-    with request.transaction() as transaction:
-        accounts.create(transaction, accounts.actor(request), username, role, password_hash)
-        account = transaction.one("select_account", username=username)
-    return Response(_user(account), 201)
+    def add(transaction: Transaction) -> Row:
+        accounts.create(transaction, request.actor(), username, role, password_hash)
+        return transaction.one("select_account", username=username)
+
+    return Response(_user(request.write(add)), 201)
 
 
 def change(request: Request, username: str) -> Response:
@@ -42,19 +46,21 @@ def change(request: Request, username: str) -> Response:
     suspended = fields.flag("suspended", body["suspended"]) if "suspended" in body else None
     password = fields.password("password", body["password"]) if "password" in body else None
     if not body:
-        raise ApiError(400, "missing_field", "Give at least one of: role, suspended, password")
+        raise ApiError("missing_field", "Give at least one of: role, suspended, password")
+    request.authorize()
     password_hash = request.services.passwords.hash(password) if password else None
-    actor = accounts.actor(request)
 
-    with request.transaction() as transaction:
+    def apply(transaction: Transaction) -> Row:
+        actor = request.actor()
         if role:
             accounts.change_role(transaction, actor, name, role)
         if password_hash:
             accounts.reset_password(transaction, actor, name, password_hash)
         if suspended is not None:
             (accounts.suspend if suspended else accounts.reinstate)(transaction, actor, name)
-        account = transaction.one("select_account", username=name)
-    return Response(_user(account))
+        return transaction.one("select_account", username=name)
+
+    return Response(_user(request.write(apply)))
 
 
 def _user(row: Row) -> dict[str, object]:

@@ -2,19 +2,23 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from msgsvc.database import Connection, Database, lengthen_log
-from msgsvc.queries import load, sql_directory
+from msgsvc.storage.base import Row, Transaction
+from msgsvc.storage.sql_files import load_statements
+from msgsvc.storage.sqlite.checkpoints import checkpoint_late
+from msgsvc.storage.sqlite.connection import Connection
+from msgsvc.storage.sqlite.storage import SqliteStorage
 
 from .load import Measurement
 from .seed import Seed
 
 THREADS = 8
 
-Transaction = Callable[[], AbstractContextManager[Connection]]
+Work = Callable[[Transaction], Row]
+Write = Callable[[Work], Row]
 
 
 class PlainLock:
@@ -23,15 +27,15 @@ class PlainLock:
     def __init__(self, path: Path, statements: dict[str, str]) -> None:
         self._lock = threading.Lock()
         self._connection = Connection(str(path), statements, mode="rw", busy_seconds=5.0)
-        lengthen_log(self._connection)
+        checkpoint_late(self._connection)
 
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """As Database.transaction, for work that does not fail."""
+    def write(self, work: Work) -> Row:
+        """As SqliteStorage.write, for work that does not fail."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
+            row = work(self._connection)
             self._connection.execute("COMMIT")
+        return row
 
     def close(self) -> None:
         self._connection.close()
@@ -39,39 +43,44 @@ class PlainLock:
 
 def compare(seed: Seed, seconds: float, rounds: int) -> dict[str, list[Measurement]]:
     """The rounds of each way, in turn. A latency is the time from asking for a transaction to its commit."""
-    statements = load(sql_directory() / "queries")
-    with closing(Database(str(seed.path), statements)) as grouped, closing(PlainLock(seed.path, statements)) as plain:
-        ways: dict[str, Transaction] = {"plain lock": plain.transaction, "group commit": grouped.transaction}
+    statements = load_statements("sqlite")
+    with (
+        closing(SqliteStorage(str(seed.path), statements)) as grouped,
+        closing(PlainLock(seed.path, statements)) as plain,
+    ):
+        ways: dict[str, Write] = {"plain lock": plain.write, "group commit": grouped.write}
         measured: dict[str, list[Measurement]] = {name: [] for name in ways}
         for _ in range(rounds):
-            for name, transaction in ways.items():
-                measured[name].append(_measure(transaction, seed.active, seconds))
+            for name, write in ways.items():
+                measured[name].append(_measure(write, seed.active, seconds))
     return measured
 
 
-def _measure(transaction: Transaction, people: list[str], seconds: float) -> Measurement:
+def _measure(write: Write, people: list[str], seconds: float) -> Measurement:
     """All threads store messages until the seconds are over."""
     measurement = Measurement()
     deadline = time.perf_counter() + seconds
 
-    def work(sender: str, recipient: str) -> None:
+    def send(sender: str, recipient: str) -> None:
+        def insert(transaction: Transaction) -> Row:
+            return transaction.one(
+                "insert_message",
+                sender=sender,
+                recipient=recipient,
+                subject=None,
+                content="Shall we talk about it tomorrow?",
+                now="2026-02-05 10:30:45",
+            )
+
         now = time.perf_counter()
         while now < deadline:
             asked_at = now
-            with transaction() as connection:
-                connection.one(
-                    "insert_message",
-                    sender=sender,
-                    recipient=recipient,
-                    subject=None,
-                    content="Shall we talk about it tomorrow?",
-                    now="2026-02-05 10:30:45",
-                )
+            write(insert)
             now = time.perf_counter()
             measurement.latencies.append(now - asked_at)
 
     started = time.perf_counter()
-    threads = [threading.Thread(target=work, args=(people[n], people[n + 1])) for n in range(THREADS)]
+    threads = [threading.Thread(target=send, args=(people[n], people[n + 1])) for n in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -29,21 +29,28 @@ class Measurement:
         """Requests a second."""
         return len(self.latencies) / self.seconds if self.seconds else 0.0
 
+    @property
+    def cpu_microseconds(self) -> float:
+        """Processor time of the server for one request."""
+        return 1e6 * self.cpu_seconds / len(self.latencies) if self.latencies else float("nan")
+
     def percentile(self, percent: float) -> float:
         """The latency that so many percent of the requests did not exceed."""
         ranked = sorted(self.latencies)
         return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))] if ranked else float("nan")
 
 
-class _Connection:
+class Connection:
     """One keep-alive connection, and the answer that is arriving on it."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, source: Address | None = None) -> None:
+        """From the source address, where one is given."""
         self._address = address
+        self._source = source
         self.open()
 
     def open(self) -> None:
-        self.socket = socket.create_connection(self._address, timeout=PATIENCE_SECONDS)
+        self.socket = socket.create_connection(self._address, PATIENCE_SECONDS, self._source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, request: bytes) -> None:
@@ -92,19 +99,19 @@ def ask(address: Address, request: bytes) -> tuple[bytes, bytes]:
 def measure(address: Address, requests: Iterable[bytes], status: int, seconds: float) -> Measurement:
     """Sends the requests, in their order, until they or the seconds are over, and awaits every answer."""
     with _collector_off(), selectors.DefaultSelector() as selector:
-        load = _Load(selector, iter(requests), status)
+        load = Load(selector, iter(requests), status)
         started = time.perf_counter()
         for _ in range(CONNECTIONS):
             load.begin(address)
         while load.busy and time.perf_counter() < started + seconds:
-            load.turn()
+            load.step()
         load.drain(PATIENCE_SECONDS)
         load.measured.seconds = load.answered_at - started
         load.close()
     return load.measured
 
 
-class _Load:
+class Load:
     """The connections of one measurement. Each that is busy waits for an answer."""
 
     def __init__(self, selector: selectors.BaseSelector, requests: Iterator[bytes], status: int) -> None:
@@ -115,21 +122,21 @@ class _Load:
         self._requests = requests
         self._status = b"%d" % status
 
-    def begin(self, address: Address) -> None:
-        connection = _Connection(address)
+    def begin(self, address: Address, source: Address | None = None) -> None:
+        connection = Connection(address, source)
         self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._send_next(connection)
 
-    def _send_next(self, connection: _Connection) -> None:
+    def _send_next(self, connection: Connection) -> None:
         request = next(self._requests, None)
         if request is not None:
             connection.send(request)
             self.busy += 1
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Takes the answers that have arrived and sends the next request on each of those connections."""
         for key, _ in self._selector.select(1.0):
-            connection: _Connection = key.data
+            connection: Connection = key.data
             try:
                 if not connection.receive():
                     continue
@@ -145,7 +152,7 @@ class _Load:
                 self._reopen(connection)
             self._send_next(connection)
 
-    def _reopen(self, connection: _Connection) -> None:
+    def _reopen(self, connection: Connection) -> None:
         self._selector.unregister(connection.socket)
         connection.socket.close()
         connection.open()
@@ -156,7 +163,7 @@ class _Load:
         self._requests = iter(())
         deadline = time.perf_counter() + seconds
         while self.busy and time.perf_counter() < deadline:
-            self.turn()
+            self.step()
         self.measured.errors += self.busy
 
     def close(self) -> None:

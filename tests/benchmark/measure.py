@@ -68,7 +68,7 @@ class Memory:
     after: float
 
 
-class _Target:
+class Target:
     """A server with its workload, and the cores for the load against it."""
 
     def __init__(self, server: servers.Server, work: Workload, load_on: set[int] | None) -> None:
@@ -98,9 +98,9 @@ def measure_calls(seed: Seed, plan: Plan) -> tuple[list[CallResult], Memory]:
         databases = [seed.path, *([_copy(seed.path)] if cores else [])]
         targets = []
         for database, on, load in zip(databases, (server_on, None), (load_on, None), strict=False):
-            server = stack.enter_context(servers.msgsvc(database, plan.threads, on))
+            server = stack.enter_context(servers.msgsvc(seed.checkout, database, plan.threads, on))
             work = Workload(seed, tokens, server.address, plan.rounds + WARM_UPS)
-            targets.append(_Target(server, work, load))
+            targets.append(Target(server, work, load))
         pinned = targets[0]
         before = pinned.server.resident_megabytes()
         results = []
@@ -116,7 +116,7 @@ def _copy(database: Path) -> Path:
 
 
 def _measure_call(
-    call: Call, bare: servers.Server, targets: list[_Target], load_on: set[int] | None, plan: Plan
+    call: Call, bare: servers.Server, targets: list[Target], load_on: set[int] | None, plan: Plan
 ) -> CallResult:
     example = next(targets[0].work.take(call))
     _, body = ask(targets[0].server.address, example)
@@ -150,8 +150,8 @@ def measure_growth(seeds: list[Seed], plan: Plan) -> dict[str, list[list[Measure
         targets = []
         for seed in seeds:
             tokens = open_sessions(seed)
-            server = stack.enter_context(servers.msgsvc(seed.path, plan.threads, server_on))
-            targets.append(_Target(server, Workload(seed, tokens, server.address, plan.rounds + WARM_UPS), load_on))
+            server = stack.enter_context(servers.msgsvc(seed.checkout, seed.path, plan.threads, server_on))
+            targets.append(Target(server, Workload(seed, tokens, server.address, plan.rounds + WARM_UPS), load_on))
         results = {}
         for call in plan.chosen(GROWTH_CALLS):
             plan.say(f"growth: {call.name} …")

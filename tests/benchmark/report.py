@@ -9,9 +9,11 @@ from html import escape
 from importlib.metadata import version
 from statistics import median
 
+from .against import Comparison
 from .load import Measurement
 from .measure import CallResult, Memory
 from .seed import Seed
+from .victims import Beside, Probe
 
 GOALS = {"inbox": 0.70, "conversation": 0.55, "unread-304": 0.90, "send": 0.55, "read": 0.55}
 """The ratio to the bare application that each call is to reach."""
@@ -54,7 +56,7 @@ def _rate(rounds: list[Measurement]) -> str:
 
 def _cpu(rounds: list[Measurement]) -> str:
     """Microseconds of processor time a request."""
-    return f"{1e6 * sum(m.cpu_seconds for m in rounds) / max(1, sum(len(m.latencies) for m in rounds)):.0f}"
+    return f"{median(measured.cpu_microseconds for measured in rounds):.0f}"
 
 
 def _errors(rounds: list[Measurement]) -> str:
@@ -124,13 +126,55 @@ def commits_table(commits: dict[str, list[Measurement]]) -> Table:
     return table + [(name, _rate(rounds), *_percentiles(rounds)) for name, rounds in commits.items()]
 
 
-def memory_line(memory: Memory) -> str:
-    return f"Memory of the server: {memory.before:.1f} MB before the load, {memory.after:.1f} MB after it."
+def against_table(comparisons: list[Comparison]) -> Table:
+    """Both checkouts side by side: medians of the rounds."""
+    figures = ("req/s", "p50 ms", "p99 ms", "CPU µs")
+    columns = [f"{which} {figure}" for which in ("new", "old") for figure in figures]
+    table: Table = [("call", *columns, "errors", "CPU new/old", "quartiles")]
+    for result in comparisons:
+        sides = [(_rate(rounds), *_percentiles(rounds)[:2], _cpu(rounds)) for rounds in (result.new, result.old)]
+        low, middle, high = result.cpu_quartiles
+        ratio = (f"{middle:.3f}", f"{low:.2f} to {high:.2f}")
+        table.append((result.name, *sides[0], *sides[1], _errors(result.new + result.old), *ratio))
+    return table
+
+
+def victims_table(measured: list[tuple[Beside, Beside]]) -> Table:
+    """What the victim saw just before each attack and beside it, with the bounds of the promise."""
+    head = ("attack", "call", "alone p50 ms", "alone p99 ms", "p50 ms", "p99 ms", "max ms", "answered", "failed")
+    table: Table = [(*head, "p99 bound", "kept")]
+    for alone, beside in measured:
+        for (probe, before), (_, during) in zip(alone.probes, beside.probes, strict=True):
+            cells = (*_percentiles([before])[:2], *_percentiles([during]), str(len(during.latencies)))
+            bound = milliseconds(probe.bound_seconds) if probe.bound_seconds else "none fails"
+            kept = "yes" if is_kept(probe, during) else "NO"
+            table.append((beside.attack, probe.name, *cells, str(during.errors), bound, kept))
+    return table
+
+
+def is_kept(probe: Probe, measured: Measurement) -> bool:
+    """Whether every request was answered as it must be, and the p99 stayed below the bound."""
+    is_fast = probe.bound_seconds is None or measured.percentile(99) < probe.bound_seconds
+    return is_fast and not measured.errors and bool(measured.latencies)
+
+
+def attacks_table(measured: list[tuple[Beside, Beside]]) -> Table:
+    """What each attack got, and what it cost the server."""
+    table: Table = [("attack", "connections held", "answered", "refused", "MB before", "MB at most", "descriptors")]
+    for _, beside in measured:
+        got = beside.outcome
+        megabytes = (f"{beside.megabytes_before:.0f}", f"{beside.peak_megabytes:.0f}")
+        figures = (str(got.held), str(got.answered), str(got.refused), *megabytes, str(beside.descriptors))
+        table.append((beside.attack, *figures))
+    return table
+
+
+def memory_line(memory: Memory, which: str = "the server") -> str:
+    return f"Memory of {which}: {memory.before:.1f} MB before the load, {memory.after:.1f} MB after it."
 
 
 def migration_line(seed: Seed) -> str:
-    each_million = seed.migration_seconds / seed.messages * 1e6
-    return f"Migration of {seed.messages:,} messages: {seed.migration_seconds:.1f} s, {each_million:.1f} s a million."
+    return f"`msgsvc migrate` of {seed.messages:,} messages: {seed.migration_seconds:.1f} s."
 
 
 def as_text(table: Table) -> str:

@@ -1,8 +1,11 @@
-"""A seeded database: users and messages as a host would bring them, from which msgsvc fills its summaries, in a file
-like those that it makes itself.
+"""A seeded database: users and messages as a host would bring them, which the checkout under test then migrates.
+
+Only the command line and SQL on documented tables are used, so any version of msgsvc can be seeded.
 """
 
+import hashlib
 import random
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,10 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgsvc import Settings, create_app
-from msgsvc.handlers.sessions import open_session
-from msgsvc.migrations import PAGE_BYTES, migrate
-from msgsvc.queries import sql_directory
+from .servers import HERE, Checkout
 
 HUB = "thea"
 """A therapist who talks with very many people, and at great length with the first of them."""
@@ -26,6 +26,32 @@ IDS_WANTED = 200_000
 """People read and delete what is recent: the newest messages, so many at most."""
 
 FIRST_SENT_AT = 1_700_000_000
+
+HOST_TABLES = """
+    PRAGMA page_size = 2048;  -- the page size of a file that msgsvc makes
+    PRAGMA synchronous = OFF;
+    CREATE TABLE users (
+        username TEXT NOT NULL PRIMARY KEY, role TEXT NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+    );
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sender_username TEXT NOT NULL,
+        recipient_username TEXT NOT NULL,
+        subject TEXT,
+        content TEXT NOT NULL,
+        is_read INTEGER DEFAULT 0,
+        read_at TIMESTAMP,
+        sent_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        deleted_at TIMESTAMP,
+        is_deleted_by_sender INTEGER DEFAULT 0,
+        is_deleted_by_recipient INTEGER DEFAULT 0,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        FOREIGN KEY (sender_username) REFERENCES users (username),
+        FOREIGN KEY (recipient_username) REFERENCES users (username),
+        CHECK (sender_username != recipient_username)
+    );
+"""
+"""The tables of the specification. The migration creates their indexes."""
 
 INSERT_USER = "INSERT INTO users (username, role) VALUES (?, ?)"
 INSERT_MESSAGE = """
@@ -40,6 +66,7 @@ INSERT_MESSAGE = """
 class Seed:
     """A database that is ready to be served."""
 
+    checkout: Checkout
     path: Path
     messages: int
     partners: list[str]
@@ -50,38 +77,27 @@ class Seed:
     read: list[tuple[int, str]]
 
 
-def build(path: Path, messages: int) -> Seed:
-    """Writes the host's tables, then lets msgsvc's migrations do their work and takes the time they need."""
+def build(path: Path, messages: int, checkout: Checkout = HERE) -> Seed:
+    """Writes the host's tables, then runs ``msgsvc migrate`` and takes the time it needs."""
     chance = random.Random(messages)
     partners = [f"partner{number:05}" for number in range(min(PARTNERS, messages // 5))]
     people = [f"person{number:05}" for number in range(ACTIVE + messages // 200)]
     with closing(sqlite3.connect(path)) as connection:
         _insert(connection, chance, messages, partners, people)
     started = time.perf_counter()
-    migrate(str(path))
+    checkout.run("migrate", "--database", str(path))
     migration_seconds = time.perf_counter() - started
     active = people[:ACTIVE]
     ids = _ids_by_read(path, messages, {HUB, *active}, chance)
-    return Seed(path, messages, partners, active, migration_seconds, unread=ids[0], read=ids[1])
+    return Seed(checkout, path, messages, partners, active, migration_seconds, unread=ids[0], read=ids[1])
 
 
 def _insert(
     connection: sqlite3.Connection, chance: random.Random, messages: int, partners: list[str], people: list[str]
 ) -> None:
-    # The host's tables are those that the first migration would make, so the schema is taken from there.
-    schema = (sql_directory() / "migrations" / "0001_messages.sql").read_text(encoding="utf-8").split(";\n")
-    tables = [
-        statement for statement in schema if "NOT EXISTS users" in statement or "NOT EXISTS messages" in statement
-    ]
-    indexes = [statement for statement in schema if "NOT EXISTS idx_" in statement]
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    connection.execute("PRAGMA synchronous = OFF")
-    for statement in tables:
-        connection.execute(statement)
+    connection.executescript(HOST_TABLES)
     connection.executemany(INSERT_USER, [(HUB, "therapist"), *((name, "user") for name in partners + people)])
     connection.executemany(INSERT_MESSAGE, _messages(chance, messages, partners, people))
-    for statement in indexes:
-        connection.execute(statement)
     connection.commit()
 
 
@@ -125,10 +141,29 @@ def _ids_by_read(
 
 def open_sessions(seed: Seed) -> dict[str, str]:
     """A session token for the hub and for each of the active people."""
-    app = create_app(Settings(database=str(seed.path)))
-    with app.services.database.transaction() as transaction:
-        tokens = {
-            name: open_session(transaction, app.services.settings, name, time.time())[0] for name in [HUB, *seed.active]
-        }
-    app.close()
-    return tokens
+    return tokens(seed.checkout, seed.path, [HUB, *seed.active])
+
+
+def tokens(checkout: Checkout, path: Path, names: list[str]) -> dict[str, str]:
+    """A session token for each name: the first by ``msgsvc token``, the others' sessions as copies of that row.
+
+    A process for each of hundreds of names would take a minute.
+    """
+    first, *others = names
+    made = {first: checkout.run("token", first, "--database", str(path))}
+    with closing(sqlite3.connect(path)) as connection:
+        columns = [column[1] for column in connection.execute("PRAGMA table_info (msgsvc_sessions)")]
+        copied = ", ".join(name for name in columns if name not in ("id", "token_hash", "username"))
+        sql = f"""
+            INSERT INTO msgsvc_sessions (token_hash, username, {copied})
+            SELECT ?, ?, {copied} FROM msgsvc_sessions WHERE token_hash = ?
+        """
+        for name in others:
+            made[name] = secrets.token_urlsafe(32)
+            connection.execute(sql, (_digest(made[name]), name, _digest(made[first])))
+        connection.commit()
+    return made
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

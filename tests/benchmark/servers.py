@@ -20,6 +20,44 @@ class ServerError(Exception):
     """A server did not start."""
 
 
+class Checkout(NamedTuple):
+    """A checkout of this project, of any version: only its public command line is used."""
+
+    directory: Path
+    python: str
+
+    @classmethod
+    def at(cls, directory: Path) -> "Checkout":
+        """With the interpreter of its own ``.venv``, else with this one."""
+        own = directory / ".venv" / "bin" / "python"
+        return cls(directory, str(own) if own.exists() else sys.executable)
+
+    def environment(self) -> dict[str, str]:
+        """The environment without what sets msgsvc."""
+        foreign = {name: value for name, value in os.environ.items() if not name.startswith(("MSGSVC_", "RAILWAY_"))}
+        foreign.pop("PORT", None)
+        return {**foreign, "PYTHONPATH": str(self.directory)}
+
+    def run(self, *arguments: str, typed: str = "") -> str:
+        """What ``python -m msgsvc`` prints. Raises ServerError where it fails."""
+        command = [self.python, "-m", "msgsvc", *arguments]
+        ran = subprocess.run(
+            command,
+            cwd=self.directory,
+            env=self.environment(),
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            raise ServerError(f"{' '.join(command)} in {self.directory}: {ran.stderr.strip()[-2000:]}")
+        return ran.stdout.strip()
+
+
+HERE = Checkout(Path(__file__).resolve().parents[2], sys.executable)
+
+
 class Cores(NamedTuple):
     """The cores of the pinned server, those of the load beside it, and all."""
 
@@ -56,14 +94,14 @@ class Server:
     def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
         self.address: Address = ("127.0.0.1", port)
         self._proc = Path("/proc", str(process.pid))
+        self._cpu_clock = (~process.pid << 3) | 2  # Linux, clock_getcpuclockid(3): CPUCLOCK_SCHED of the process
 
     def cpu_seconds(self) -> float:
-        """Processor time so far; 0 where the system does not tell."""
+        """Processor time so far, to the nanosecond; 0 where the system does not tell."""
         try:
-            figures = (self._proc / "stat").read_text().rpartition(")")[2].split()
+            return time.clock_gettime(self._cpu_clock)
         except OSError:
             return 0.0
-        return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_megabytes(self) -> float:
         """Resident memory; 0 where the system does not tell."""
@@ -73,31 +111,46 @@ class Server:
             return 0.0
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def peak_megabytes(self) -> float:
+        """The largest resident memory so far; 0 where the system does not tell."""
+        try:
+            found = re.search(r"VmHWM:\s+([0-9]+)", (self._proc / "status").read_text())
+        except OSError:
+            return 0.0
+        return int(found[1]) * 1024 / 1e6 if found else 0.0
+
+    def open_descriptors(self) -> int:
+        """Open files and connections; 0 where the system does not tell."""
+        try:
+            return len(list((self._proc / "fd").iterdir()))
+        except OSError:
+            return 0
+
 
 @contextmanager
-def msgsvc(database: Path, threads: int, on: set[int] | None) -> Iterator[Server]:
+def msgsvc(checkout: Checkout, database: Path, threads: int, on: set[int] | None) -> Iterator[Server]:
     """``msgsvc serve`` on a free port, as a user would start it; only the limit on sending is lifted."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MSGSVC_") and name != "PORT"}
-    environ["MSGSVC_SEND_RATE"] = "0"
-    command = ["-m", "msgsvc", "serve", "--database", str(database), "--port", "0", "--threads", str(threads)]
+    environ = {**checkout.environment(), "MSGSVC_SEND_RATE": "0"}
+    arguments = ["serve", "--database", str(database), "--port", "0", "--threads", str(threads)]
     log = database.with_suffix(".log")
-    with _process(command, log, on, environ) as process:
+    with _process(checkout, ["-m", "msgsvc", *arguments], log, on, environ) as process:
         yield Server(process, _await_port(process, log))
 
 
 @contextmanager
 def bare(log: Path, threads: int, on: set[int] | None) -> Iterator[Server]:
     """The bare application."""
-    with _process(["-m", "tests.benchmark.bare", str(threads)], log, on, dict(os.environ)) as process:
+    with _process(HERE, ["-m", "tests.benchmark.bare", str(threads)], log, on, dict(os.environ)) as process:
         yield Server(process, _await_port(process, log))
 
 
 @contextmanager
 def _process(
-    command: list[str], log: Path, on: set[int] | None, environ: dict[str, str]
+    checkout: Checkout, arguments: list[str], log: Path, on: set[int] | None, environ: dict[str, str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as output, running_on(on):
-        process = subprocess.Popen([sys.executable, *command], env=environ, stdout=output, stderr=output)
+        command = [checkout.python, *arguments]
+        process = subprocess.Popen(command, cwd=checkout.directory, env=environ, stdout=output, stderr=output)
     try:
         yield process
     finally:

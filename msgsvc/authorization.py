@@ -1,0 +1,115 @@
+"""Who calls, and whether the call is open to them: read in the snapshot or transaction of what the call does."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgsvc import fields
+from msgsvc.errors import ApiError
+from msgsvc.json_http import bearer_token
+from msgsvc.settings import Settings
+from msgsvc.storage.base import Snapshot
+from msgsvc.tokens import session_limits, token_hash
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+Authenticate = Callable[["WSGIEnvironment"], str | None]
+Credentials = bytes | str
+"""What a request says of its caller: the hash of a session token, or the username that the host vouches for."""
+
+logger = logging.getLogger("msgsvc")
+
+
+class Access(Enum):
+    """Who may make a call."""
+
+    ANYONE = "anyone"
+    MEMBER = "anyone with a session"
+    ADMIN = "admins"
+
+
+class Caller(NamedTuple):
+    """The account that calls. The session is None where the accounts are the host's. Times are epoch seconds."""
+
+    username: str
+    role: str
+    suspended: int
+    session_id: int | None = None
+    session_expires_at: int | None = None
+    session_used_at: int | None = None
+
+
+class Authentication(Protocol):
+    """How an application knows its callers."""
+
+    def credentials(self, environ: "WSGIEnvironment") -> Credentials | None:
+        """What the request says of its caller; needs no database of ours."""
+        ...
+
+    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float) -> Caller | None:
+        """The account behind the credentials."""
+        ...
+
+
+class SessionAuthentication:
+    """The accounts and sessions are msgsvc's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def credentials(self, environ: "WSGIEnvironment") -> Credentials | None:
+        """The hash of the session token."""
+        token = bearer_token(environ)
+        return None if token is None else token_hash(token)
+
+    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float) -> Caller | None:
+        """The account of a session that is alive."""
+        row = snapshot.first("select_session", token_hash=credentials, **session_limits(self._settings, now))
+        if row is None:
+            return None
+        username, role, suspended, session_id, created_at, used_at = row
+        return Caller(username, role, suspended, session_id, created_at + self._settings.session_max_seconds, used_at)
+
+
+class HostAuthentication:
+    """The accounts are the host's: its function names the caller."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+
+    def credentials(self, environ: "WSGIEnvironment") -> Credentials | None:
+        """The username that the host vouches for."""
+        try:
+            username = self._authenticate(environ)
+            return None if username is None else fields.username("username", username)
+        except Exception as error:
+            logger.error("authenticate failed: %s", place_of(error))
+            return None
+
+    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float) -> Caller | None:  # noqa: ARG002
+        """The account of that name in the table users."""
+        row = snapshot.first("select_account", username=credentials)
+        if row is None:
+            logger.warning("authenticate named nobody in users")
+            return None
+        return Caller(*row)
+
+
+def check_access(access: Access, caller: Caller | None) -> Caller:
+    """Raises ApiError 401 without a caller, 403 for a suspended one and for a call that is closed to its role."""
+    if caller is None:
+        raise ApiError("unauthorized")
+    if caller.suspended:
+        raise ApiError("account_suspended")
+    if access is Access.ADMIN and caller.role != "admin":
+        raise ApiError("admin_only")
+    return caller
+
+
+def place_of(error: Exception) -> str:
+    """Type and place of an exception for the log, without its text, which may quote a message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join([type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))])

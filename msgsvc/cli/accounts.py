@@ -1,0 +1,108 @@
+"""The commands about people: user list, add, password, role, suspend and reinstate; token; explain."""
+
+import argparse
+import secrets
+import sys
+import time
+from collections.abc import Callable
+
+from msgsvc import accounts, fields
+from msgsvc.audit import Actor
+from msgsvc.cli.options import opened
+from msgsvc.errors import ApiError
+from msgsvc.roles import SendingFacts, decide_sending
+from msgsvc.sessions import open_session
+from msgsvc.storage.base import Transaction
+
+
+def actor() -> Actor:
+    """Whom the audit names for what a command changes now."""
+    return Actor("command line", time.time())
+
+
+def _write(options: argparse.Namespace, work: Callable[[Transaction], None]) -> None:
+    with opened(options) as app:
+        app.services.database.write(work)
+
+
+def list_users(options: argparse.Namespace) -> None:
+    """Prints name, role and state of each account, separated by tabs."""
+    with opened(options) as app, app.services.database.read() as snapshot:
+        for username, role, suspended in snapshot.each("select_users", role=None, limit=-1, offset=0):
+            print(username, role, "suspended" if suspended else "active", sep="\t")
+
+
+def add(options: argparse.Namespace) -> None:
+    """Creates an account; prints its password if this command made it."""
+    username = fields.new_username("NAME", options.name)
+    password = _password(options)
+    with opened(options) as app:
+        password_hash = app.services.passwords.hash(password)
+        app.services.database.write(
+            lambda transaction: accounts.create(transaction, actor(), username, options.role, password_hash)
+        )
+    _print_made(options, password)
+
+
+def set_password(options: argparse.Namespace) -> None:
+    """Sets a password and ends the sessions of the account; prints the password if this command made it."""
+    password = _password(options)
+    with opened(options) as app:
+        password_hash = app.services.passwords.hash(password)
+        app.services.database.write(
+            lambda transaction: accounts.reset_password(transaction, actor(), options.name, password_hash)
+        )
+    _print_made(options, password)
+
+
+def change_role(options: argparse.Namespace) -> None:
+    """Changes the role of an account."""
+    _write(options, lambda transaction: accounts.change_role(transaction, actor(), options.name, options.role))
+
+
+def suspend(options: argparse.Namespace) -> None:
+    """Suspends an account."""
+    _write(options, lambda transaction: accounts.suspend(transaction, actor(), options.name))
+
+
+def reinstate(options: argparse.Namespace) -> None:
+    """Lifts the suspension of an account."""
+    _write(options, lambda transaction: accounts.reinstate(transaction, actor(), options.name))
+
+
+def token(options: argparse.Namespace) -> None:
+    """Prints the token of a new session of an active account."""
+    with opened(options) as app:
+
+        def open_one(transaction: Transaction) -> str:
+            accounts.require_active(transaction, options.name)
+            token, _ = open_session(transaction, app.services.settings, options.name, time.time())
+            return token
+
+        token = app.services.database.write(open_one)
+    print(token)
+
+
+def explain(options: argparse.Namespace) -> None:
+    """Prints whether the sender may write to the recipient, and the rule."""
+    with opened(options) as app, app.services.database.read() as snapshot:
+        facts = snapshot.first("select_sending_facts", sender=options.sender, recipient=options.recipient)
+        sender = snapshot.first("select_account", username=options.sender)
+    if facts is None or sender is None:
+        raise ApiError("user_not_found", f"no such user: {options.recipient if sender else options.sender}")
+    if options.sender == options.recipient:
+        print("no: nobody writes to themselves")
+    else:
+        decision = decide_sending(SendingFacts(*facts))
+        print(f"{'yes' if decision.allowed else 'no'}: {decision.rule}")
+
+
+def _password(options: argparse.Namespace) -> str:
+    if not options.password_stdin:
+        return secrets.token_urlsafe(12)
+    return fields.password("password", sys.stdin.readline().rstrip("\r\n"))
+
+
+def _print_made(options: argparse.Namespace, password: str) -> None:
+    if not options.password_stdin:
+        print(password)

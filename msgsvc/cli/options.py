@@ -1,0 +1,42 @@
+"""What a command takes from its options: the settings, the application, the database file."""
+
+import argparse
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgsvc.app import App, create_app
+from msgsvc.settings import Settings
+
+SERVE_OPTIONS = ("host", "port", "threads", "log_format")
+"""The settings that `serve` takes as options too."""
+
+
+class UsageError(Exception):
+    """The command line is wrong."""
+
+
+def settings(options: argparse.Namespace) -> Settings:
+    """The settings of the environment, overridden by the options."""
+    given = {name: getattr(options, name, None) for name in ("database", *SERVE_OPTIONS)}
+    return Settings.from_environ(os.environ, **given)
+
+
+@contextmanager
+def opened(options: argparse.Namespace) -> Iterator[App]:
+    """The application, closed at the end of the block."""
+    app = create_app(settings(options))
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def existing_database(options: argparse.Namespace) -> str:
+    """The path of the database. Raises FileNotFoundError where there is no file."""
+    path = settings(options).database
+    if not Path(path).is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such database", path)
+    return path

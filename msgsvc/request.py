@@ -1,0 +1,136 @@
+"""One request: its environ, read strictly; and the database, read and written as its caller."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from msgsvc.audit import Actor
+from msgsvc.authorization import Access, Authentication, Caller, Credentials, check_access
+from msgsvc.errors import ApiError
+from msgsvc.json_http import read_json
+from msgsvc.settings import Settings
+from msgsvc.storage.base import Commit, Result, Snapshot, Storage, Transaction
+from msgsvc.tokens import PasswordHasher
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers work with; one for each application."""
+
+    settings: Settings
+    database: Storage
+    authentication: Authentication
+    clock: Callable[[], float]
+    passwords: PasswordHasher
+    openapi: Mapping[str, Any]
+
+
+class Request:
+    """One request of a call that is open to ``access``."""
+
+    __slots__ = ("_credentials", "access", "commits", "environ", "id", "known_caller", "services")
+
+    def __init__(self, environ: "WSGIEnvironment", services: Services, request_id: str, access: Access) -> None:
+        self.environ = environ
+        self.services = services
+        self.id = request_id
+        self.access = access
+        self.commits: list[Commit] = []
+        self.known_caller: Caller | None = None
+        self._credentials: Credentials | None = None
+
+    @property
+    def is_authorized(self) -> bool:
+        """Whether the call has been found open to its caller."""
+        return self.known_caller is not None or self.access is Access.ANYONE
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, inside read() and write() and after authorize()."""
+        if self.known_caller is None:
+            raise LookupError("the caller is known inside read() and write()")
+        return self.known_caller
+
+    @contextmanager
+    def read(self) -> Iterator[Snapshot]:
+        """A snapshot in which the caller has been authorized. Raises ApiError 401 and 403, StorageError."""
+        with self.services.database.read() as snapshot:
+            self._authorize(snapshot)
+            yield snapshot
+
+    def write(self, work: Callable[[Transaction], Result]) -> Result:
+        """Runs the work in a transaction in which the caller has been authorized; see Storage.write.
+
+        The response waits for the commit. Raises ApiError 401 and 403, StorageError, or what the work raises.
+        """
+
+        def authorized_work(transaction: Transaction) -> Result:
+            self._authorize(transaction)
+            return work(transaction)
+
+        return self.services.database.write(authorized_work, self.commits)
+
+    def authorize(self) -> None:
+        """Authorizes the caller before work that costs much and needs no database."""
+        with self.read():
+            pass
+
+    def _authorize(self, snapshot: Snapshot) -> None:
+        if self.access is Access.ANYONE:
+            return
+        authentication = self.services.authentication
+        if self._credentials is None:
+            self._credentials = authentication.credentials(self.environ)
+        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now())
+        self.known_caller = caller or self.known_caller
+        check_access(self.access, caller or None)
+
+    def actor(self) -> Actor:
+        """The caller as the one who acts, for the audit."""
+        return Actor(self.caller.username, self.now(), self.id)
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.services.clock()
+
+    def query(self, *names: str) -> dict[str, str]:
+        """The named query parameters that were given; others are ignored.
+
+        Raises ApiError 400 for one that is malformed, empty or given twice.
+        """
+        raw: str = self.environ.get("QUERY_STRING", "")
+        if not raw:
+            return {}
+        try:
+            pairs = parse_qsl(
+                raw.encode("latin-1").decode(), keep_blank_values=True, errors="strict", max_num_fields=100
+            )
+        except ValueError:
+            raise ApiError("invalid_parameter", "The query string is not valid UTF-8 or too long") from None
+        given: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in names:
+                continue
+            if name in given or not value:
+                problem = "given twice" if name in given else "empty"
+                raise ApiError("invalid_parameter", f"The query parameter {name} is {problem}")
+            given[name] = value
+        return given
+
+    def body(self, *names: str) -> dict[str, Any]:
+        """The fields of the JSON object in the body; empty where there is no body.
+
+        Raises ApiError 400 for anything but an object with the named fields, 413 and 415.
+        """
+        return read_json(self.environ, names)
+
+
+def public_path(environ: "WSGIEnvironment") -> str:
+    """The path, wherever a host has mounted the application. Raises UnicodeDecodeError (a ValueError)."""
+    raw: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return raw if raw.isascii() else raw.encode("latin-1").decode()

@@ -1,0 +1,1 @@
+"""msgsvc serve: accept, parse, schedule, authorize, handle, commit, respond."""

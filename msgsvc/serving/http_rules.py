@@ -1,0 +1,47 @@
+"""The rules for the head of a request that are stricter than waitress's: where the request ends must be unambiguous."""
+
+import re
+from collections.abc import Mapping
+
+HEADER_LIMIT = 16 * 1024
+"""Bytes of the request line and the headers."""
+
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a body that is read to its end, so that the client gets to read the 413 of the application's own limit."""
+
+METHOD_LIMIT = 32
+"""Characters of a method. The longest registered one, UPDATEREDIRECTREF, has 17."""
+
+_FRAMING_HEADERS = re.compile(
+    rb"^(host|content-length|transfer-encoding)[ \t]*:([^\r\n]*)\r?$", flags=re.IGNORECASE | re.MULTILINE
+)
+
+
+def find_framing_fault(head: bytes) -> str | None:
+    """Why two servers could disagree about where this request ends or for which host it is, or None."""
+    headers = [(name.lower(), value.strip(b" \t").lower()) for name, value in _FRAMING_HEADERS.findall(head)]
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1:
+        return "more than one Host"
+    if len(headers) - len(hosts) > 1:
+        return "more than one Content-Length or Transfer-Encoding"
+    if any(name == b"transfer-encoding" and value != b"chunked" for name, value in headers):
+        return "a Transfer-Encoding other than chunked"
+    return None
+
+
+def connection_option(header: str) -> str:
+    """``close``, ``keep-alive`` or nothing: what the list in the Connection headers asks for; close overrides."""
+    options = {option.strip(" \t").lower() for option in header.split(",")}
+    return "close" if "close" in options else "keep-alive" if "keep-alive" in options else ""
+
+
+def find_head_fault(method: str, version: str, headers: Mapping[str, str]) -> str | None:
+    """Why the method is refused, or the headers, named as in CGI, do not fit this version of HTTP; or None."""
+    if len(method) > METHOD_LIMIT:
+        return "a method that is too long"
+    if version == "1.1" and "HOST" not in headers:
+        return "no Host"
+    if version != "1.1" and "TRANSFER_ENCODING" in headers:
+        return "a Transfer-Encoding before HTTP/1.1"
+    return None

@@ -1,0 +1,132 @@
+"""The listening socket, its connections, and the workers."""
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+
+from msgsvc.app import App
+from msgsvc.middleware import LOG_REQUEST, RUN_LATER
+from msgsvc.serving import http_rules
+from msgsvc.serving.connection_limits import ConnectionLimits
+from msgsvc.serving.logs import write_request
+from msgsvc.serving.waitress_adapter.connection import Connection
+
+ACCEPT_LIMIT = 64
+"""At most this many new connections are accepted per iteration of the event loop."""
+
+WORKER_STOP_SECONDS = 1.0
+"""How long the workers may take to end."""
+
+
+class BackgroundWork:
+    """A function that a worker runs as if it were a task of waitress."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.service = work
+
+    def cancel(self) -> None:
+        """The server has stopped before a worker ran the function; nothing else is to be done."""
+
+
+class Listener(TcpWSGIServer):
+    """The listening socket, its connections and the workers."""
+
+    channel_class = Connection
+    next_channel_cleanup = math.inf  # type: ignore[assignment]  # waitress would close by the wall clock.
+    effective_host: str
+    effective_port: int
+    active_channels: dict[int, Connection]  # type: ignore[assignment]
+
+    schedule: Callable[[Connection], None]
+    """Is called for each request that has arrived, once the response before it has been written."""
+
+    def __init__(self, app: App, limits: ConnectionLimits) -> None:
+        settings = app.services.settings
+        adjustments = Adjustments(
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            ident=None,
+            asyncore_use_poll=True,
+            connection_limit=limits.connections,
+            max_request_header_size=http_rules.HEADER_LIMIT,
+            max_request_body_size=http_rules.BODY_LIMIT,
+            log_socket_errors=False,
+            clear_untrusted_proxy_headers=False,
+        )
+        self.app = app
+        self._limits = limits
+        self.is_stopping = False
+        self.environ_keys: dict[str, object] = {RUN_LATER: self.run_in_background}
+        if settings.log_format == "json":
+            self.environ_keys[LOG_REQUEST] = write_request
+        self._thread = threading.get_ident()
+        self._sockets: Any = {}
+        super().__init__(app, map=self._sockets, adj=adjustments)
+
+    def url(self) -> str:
+        """Where the service is reached."""
+        host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
+        return f"http://{host}:{self.effective_port}"
+
+    def is_event_loop(self) -> bool:
+        """Whether the calling thread is the one that runs the event loop."""
+        return threading.get_ident() == self._thread
+
+    def poll(self, timeout: float) -> None:
+        """Wait for sockets; then accept connections, read, schedule requests, write, and close what is overdue."""
+        wasyncore.loop(timeout=timeout, use_poll=True, map=self._sockets, count=1)
+        self._limits.enforce(self.active_channels.values())
+
+    def handle_accept(self) -> None:
+        """Accept all waiting connections up to a limit; waitress accepts one per iteration."""
+        for _ in range(ACCEPT_LIMIT):
+            count = len(self._sockets)
+            super().handle_accept()
+            if len(self._sockets) == count:
+                break
+
+    def add_task(self, task: Any) -> None:
+        """waitress calls this with the connection whose next request may be answered."""
+        self.schedule(task)
+
+    def run_on_worker(self, connection: Connection) -> None:
+        """Let a worker answer the next request of the connection."""
+        self.task_dispatcher.add_task(cast("Any", connection))
+
+    def run_in_background(self, work: Callable[[], None]) -> None:
+        """Let a worker run a function that no response waits for."""
+        self.task_dispatcher.add_task(cast("Any", BackgroundWork(work)))
+
+    def pull_trigger(self) -> None:
+        """Wake the event loop, unless it calls this itself."""
+        if not self.is_event_loop():
+            super().pull_trigger()
+
+    def stop(self) -> None:
+        """Read no further requests, and wake the event loop. For a signal handler."""
+        self.is_stopping = True
+        super().pull_trigger()
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket."""
+        wasyncore.dispatcher.close(self)
+
+    def is_busy(self) -> bool:
+        """Whether a request has begun whose response has not been sent completely."""
+        return any(connection.is_busy() for connection in self.active_channels.values())
+
+    def close_all(self) -> None:
+        """End the workers and close all connections."""
+        workers = self.task_dispatcher
+        workers.set_thread_count(0)
+        with workers.lock:
+            workers.thread_exit_cv.wait_for(lambda: not workers.threads, WORKER_STOP_SECONDS)
+        # waitress would wait by the wall clock.
+        workers.shutdown(timeout=-math.inf)  # type: ignore[arg-type]
+        wasyncore.close_all(self._sockets)

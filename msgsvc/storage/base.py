@@ -1,0 +1,99 @@
+"""What handlers and commands may ask of a database, whatever its engine; and how a database fails."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+Row = tuple[Any, ...]
+Result = TypeVar("Result")
+
+Progress = Callable[[str], None]
+"""Is called again and again with what long work is doing."""
+
+
+class StorageError(Exception):
+    """The database did not do what was asked. ``code`` is storage_full, storage_busy or storage_unavailable."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to the present schema; it is left as it was."""
+
+
+class BackupRefusedError(Exception):
+    """The copy would overwrite what must not be overwritten."""
+
+
+class Snapshot(Protocol):
+    """Runs named statements that read; all of them see the same state. Every method raises StorageError."""
+
+    def all(self, name: str, **parameters: object) -> list[Row]:
+        """All rows of the statement."""
+        ...
+
+    def first(self, name: str, **parameters: object) -> Row | None:
+        """The first row of the statement, or None."""
+        ...
+
+    def one(self, name: str, **parameters: object) -> Row:
+        """The only row of a statement that always gives one."""
+        ...
+
+    def each(self, name: str, **parameters: object) -> Generator[Row, None, None]:
+        """The rows of the statement as they are fetched. Close it where not all of them are read."""
+        ...
+
+
+class Transaction(Snapshot, Protocol):
+    """Runs named statements that read and write; all that they write is stored, or nothing."""
+
+    def run(self, name: str, **parameters: object) -> int:
+        """Runs the statement; the number of rows it changed."""
+        ...
+
+
+class Commit(Protocol):
+    """A commit that may hold the work of several calls."""
+
+    def wait(self) -> None:
+        """Returns once the work is stored. Raises StorageError where it is not."""
+        ...
+
+
+class Storage(ABC):
+    """A database, usable from any number of threads and after a fork."""
+
+    serves_inline_reads: bool
+    """Whether a read by key takes a few local microseconds, so that the event loop may wait for it."""
+
+    batches_writes: bool
+    """Whether ``batch()`` lets many writes share one commit."""
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Snapshot]:
+        """A snapshot. Raises StorageError."""
+
+    @abstractmethod
+    def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:
+        """Runs the work in a transaction; its result.
+
+        The engine may run the work again after a conflict with another writer, so it must change nothing but the
+        database. Returns after the commit; with ``commits`` it returns before, adds the commit to the list, and the
+        caller waits for it before anybody is answered. Raises StorageError, or what the work raises.
+        """
+
+    @abstractmethod
+    def batch(self) -> AbstractContextManager[None]:
+        """Writes of this thread within the block share the commit at its end; they must not wait for it inside."""
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Reads from the database itself, past every cache. Raises StorageError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Releases everything. Closing twice is harmless."""

@@ -1,0 +1,44 @@
+"""Which engine serves a database, and what it can do besides storing: migrate, check, back up."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from msgsvc.storage.base import MigrationError, Progress, Storage
+from msgsvc.storage.sql_files import load_statements
+from msgsvc.storage.sqlite.backup import backup
+from msgsvc.storage.sqlite.check import check
+from msgsvc.storage.sqlite.migrations import migrate
+from msgsvc.storage.sqlite.storage import SqliteStorage, log_version
+
+
+class Backup(Protocol):
+    """Copies the database. Raises BackupRefusedError, StorageError or OSError; nothing is left behind then."""
+
+    def __call__(self, database: str, destination: str, progress: Progress, /, *, overwrite: bool) -> None: ...
+
+
+class Engine(NamedTuple):
+    """The functions of one engine; ``database`` is the setting of that name."""
+
+    open: Callable[[str, bool], Storage]
+    migrate: Callable[[str], list[str]]
+    check: Callable[[str, Progress], Iterator[str]]
+    backup: Backup
+    log_version: Callable[[], None]
+
+
+def _open_sqlite(database: str, shared: bool) -> Storage:
+    storage = SqliteStorage(database, load_statements("sqlite"), shared=shared)
+    migrate(storage.path)
+    return storage
+
+
+SQLITE = Engine(_open_sqlite, migrate, check, backup, log_version)
+
+
+def engine_for(database: str) -> Engine:
+    """The engine of a database. Raises MigrationError for a URI, which no engine of this version serves."""
+    scheme, separator, _ = database.partition("://")
+    if separator:
+        raise MigrationError(f"the database is a {scheme} URI; this version of msgsvc serves SQLite files")
+    return SQLITE

@@ -1,0 +1,1 @@
+"""SQLite, the engine that needs nothing: one file, one writer at a time, group commit."""

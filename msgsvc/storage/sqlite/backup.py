@@ -1,0 +1,57 @@
+"""Takes a consistent, verified copy while the service runs."""
+
+import os
+import secrets
+from contextlib import closing
+from pathlib import Path
+
+from msgsvc.storage.base import BackupRefusedError, Progress, StorageError
+from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection
+
+_COMPANIONS = ("-journal", "-wal", "-shm")
+
+
+def backup(path: str, destination: str, progress: Progress, *, overwrite: bool = False) -> None:
+    """A consistent copy, verified before it takes its name.
+
+    Raises BackupRefusedError, StorageError, or OSError; nothing is left behind then.
+    """
+    target = Path(destination)
+    with closing(Connection(path, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as source:
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master")
+        own = [Path(path + suffix) for suffix in ("", *_COMPANIONS)]
+        if target.resolve() in [file.resolve() for file in own] or (target.exists() and target.samefile(path)):
+            raise BackupRefusedError(f"{destination} is the database itself")
+        if not target.parent.is_dir():
+            raise BackupRefusedError(f"{destination} is in no directory that exists")
+        if target.exists() and not overwrite:
+            raise BackupRefusedError(f"{destination} exists; --overwrite replaces it")
+        partial = str(target.parent / f".{target.name}.{secrets.token_hex(8)}")
+        try:
+            Path(partial).touch(mode=0o600, exist_ok=False)
+            with closing(Connection(partial, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
+                source.copy_to(copy, lambda percent: progress(f"copying: {percent} %"))
+                copy.on_progress(lambda: progress("verifying the copy"))
+                if copy.execute("PRAGMA quick_check") != [("ok",)]:
+                    raise StorageError("storage_unavailable", f"the copy of {path} is damaged, as its source may be")
+            _remove_companions(destination)
+            Path(partial).replace(target)
+            _sync_directory(target.parent)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+            _remove_companions(partial)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_companions(path: str) -> None:
+    """A log that an older file of the name left behind would be taken for the new file's."""
+    for suffix in _COMPANIONS:
+        Path(path + suffix).unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+"""One SQLite connection, and the running of named statements on it."""
+
+import sqlite3
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from msgsvc.storage.base import Row, StorageError
+from msgsvc.storage.sqlite.errors import result_code, storage_error
+
+BUSY_SECONDS = 1.0
+"""Lock timeout of a write. It is short because a waiting writer keeps a thread from the readers."""
+
+
+class Connection:
+    """One SQLite connection. Every method raises StorageError when the database fails."""
+
+    def __init__(self, path: str, statements: Mapping[str, str], *, mode: str, busy_seconds: float) -> None:
+        """mode is SQLite's, as in a URI (sqlite.org/uri.html). Raises StorageError."""
+        self._statements = statements
+        self._is_open = True
+        try:
+            self.raw = sqlite3.connect(
+                f"file:{quote(path)}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+                timeout=busy_seconds,
+            )
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+        try:
+            self.execute("PRAGMA foreign_keys = ON")
+            self.execute("PRAGMA synchronous = FULL")
+        except StorageError:
+            self.close()
+            raise
+
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """Runs one statement given as text; its rows. Text of a host that is not UTF-8 is decoded as far as it is."""
+        try:
+            return self.raw.execute(sql, parameters or {}).fetchall()
+        except sqlite3.Error as error:
+            if not _is_undecodable(error) or self.raw.text_factory is _decode:
+                raise self._storage_error(error) from error
+        self.raw.text_factory = _decode
+        return self.execute(sql, parameters)
+
+    def all(self, name: str, **parameters: object) -> list[Row]:
+        """All rows of the named statement."""
+        return self.execute(self._statements[name], parameters)
+
+    def first(self, name: str, **parameters: object) -> Row | None:
+        """The first row of the named statement, or None."""
+        rows = self.execute(self._statements[name], parameters)
+        return rows[0] if rows else None
+
+    def one(self, name: str, **parameters: object) -> Row:
+        """The only row of a named statement that always gives one."""
+        (row,) = self.execute(self._statements[name], parameters)
+        return row
+
+    def each(self, name: str, **parameters: object) -> Generator[Row, None, None]:
+        """The rows of the named statement as they are fetched. Close it where not all of them are read."""
+        self.raw.text_factory = _decode
+        try:
+            yield from self.raw.execute(self._statements[name], parameters)
+        except sqlite3.Error as error:
+            raise self._storage_error(error) from error
+        finally:
+            self.raw.text_factory = str
+
+    def run(self, name: str, **parameters: object) -> int:
+        """Runs the named statement; the number of rows it changed."""
+        try:
+            return self.raw.execute(self._statements[name], parameters).rowcount
+        except sqlite3.Error as error:
+            raise self._storage_error(error) from error
+
+    def on_progress(self, callback: Callable[[], None]) -> None:
+        """Calls the function again and again while a statement of this connection runs."""
+        self.raw.set_progress_handler(callback, 1_000_000)
+
+    def copy_to(self, target: "Connection", progress: Callable[[int], None]) -> None:
+        """Copies the whole database as this connection's transaction sees it; progress is given the percentage."""
+
+        def report(_status: int, remaining: int, total: int) -> None:
+            progress(100 - 100 * remaining // max(total, 1))
+
+        try:
+            self.raw.backup(target.raw, pages=1000, progress=report)
+        except sqlite3.Error as error:
+            raise self._storage_error(error) from error
+
+    def close(self) -> None:
+        """Closes the connection; an open transaction is rolled back."""
+        self._is_open = False
+        self.raw.close()
+
+    def _storage_error(self, error: sqlite3.Error) -> StorageError:
+        if not self._is_open:
+            return StorageError("storage_unavailable", "the connection is closed")
+        return storage_error(error)
+
+
+def _is_undecodable(error: sqlite3.Error) -> bool:
+    """The sqlite3 module itself raises this one, so it has no result code."""
+    return isinstance(error, sqlite3.OperationalError) and not result_code(error)
+
+
+def _decode(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
+def wal_path(path: str) -> Path:
+    """The write-ahead log of a database file."""
+    return Path(f"{path}-wal")
+
+
+def inspection_mode(path: str) -> str:
+    """The mode in which reading a file changes nothing: a connection that may write checkpoints the WAL at its end."""
+    wal = wal_path(path)
+    return "ro" if wal.exists() and wal.stat().st_size else "rw"
+
+
+def split_script(script: str) -> Iterator[str]:
+    """The statements of an SQL script, one by one; a trigger's body stays in one piece."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""

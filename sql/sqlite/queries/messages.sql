@@ -1,0 +1,83 @@
+-- name: insert_message
+-- Both people exist: the foreign keys hold, and the sending rule was decided in the same transaction.
+INSERT INTO messages (sender_username, recipient_username, subject, content, sent_at, created_at)
+VALUES (:sender, :recipient, :subject, :content, :now, :now)
+RETURNING id;
+
+-- name: upsert_send_limit
+-- Uses up one interval of the sender's allowance; no row where the burst is spent.
+INSERT INTO msgsvc_send_limits (sender, used_up_to)
+VALUES (:sender, :now + :interval)
+ON CONFLICT (sender) DO UPDATE SET used_up_to = max(used_up_to, :now) + :interval
+WHERE used_up_to <= :now + :tolerance
+RETURNING used_up_to;
+
+-- name: select_send_limit
+-- Until when the allowance is used up.
+SELECT used_up_to FROM msgsvc_send_limits WHERE sender = :sender;
+
+-- name: select_idempotency_key
+-- A key holds for 24 hours.
+SELECT body_digest, message_id, sent_at
+FROM msgsvc_idempotency_keys
+WHERE sender = :sender AND idempotency_key = :key AND created_at > :expired_at;
+
+-- name: insert_idempotency_key
+-- Takes the place of an expired one.
+INSERT INTO msgsvc_idempotency_keys (sender, idempotency_key, body_digest, message_id, sent_at, created_at)
+VALUES (:sender, :key, :body_digest, :message_id, :sent_at, :created_at)
+ON CONFLICT (sender, idempotency_key) DO UPDATE SET
+    body_digest = excluded.body_digest,
+    message_id = excluded.message_id,
+    sent_at = excluded.sent_at,
+    created_at = excluded.created_at;
+
+-- name: delete_expired_idempotency_keys
+-- A few at a time, so that no send pays for all that came before it.
+DELETE FROM msgsvc_idempotency_keys
+WHERE (sender, idempotency_key) IN (
+    SELECT sender, idempotency_key
+    FROM msgsvc_idempotency_keys
+    WHERE created_at <= :expired_at
+    ORDER BY created_at
+    LIMIT 10
+);
+
+-- name: update_message_read
+-- Only the recipient who still sees it; the first read_at stands.
+UPDATE messages
+SET is_read = 1, read_at = coalesce(read_at, :now)
+WHERE id = :id
+    AND recipient_username = :caller
+    AND deleted_at IS NULL
+    AND is_deleted_by_recipient IS NOT TRUE
+    AND (is_read IS NOT TRUE OR read_at IS NULL)
+RETURNING read_at;
+
+-- name: update_message_hidden
+-- Hides the caller's own side; deleted_at is set when the other side is hidden already.
+UPDATE messages
+SET
+    is_deleted_by_sender = CASE sender_username WHEN :caller THEN 1 ELSE is_deleted_by_sender END,
+    is_deleted_by_recipient = CASE recipient_username WHEN :caller THEN 1 ELSE is_deleted_by_recipient END,
+    deleted_at = CASE
+        WHEN (sender_username = :caller OR is_deleted_by_sender IS TRUE)
+            AND (recipient_username = :caller OR is_deleted_by_recipient IS TRUE)
+            THEN :now
+    END
+WHERE id = :id
+    AND deleted_at IS NULL
+    AND (
+        (sender_username = :caller AND is_deleted_by_sender IS NOT TRUE)
+        OR (recipient_username = :caller AND is_deleted_by_recipient IS NOT TRUE)
+    );
+
+-- name: select_message_access
+-- Is the caller a participant, do they still see the message, are they the recipient, and when was it read.
+SELECT
+    :caller IN (sender_username, recipient_username),
+    EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller),
+    recipient_username = :caller,
+    read_at
+FROM messages
+WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id);

@@ -1,0 +1,254 @@
+"""The documentation works as written: every code block is run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+import hosts
+import pytest
+from deployment import ADMIN, deployed
+from processes import CHECKOUT, WAIT_SECONDS, environment
+from served import serving, sign_in
+
+from msgsvc import Settings
+
+EMBEDDING = CHECKOUT / "docs" / "embedding.md"
+RAILWAY = CHECKOUT / "docs" / "railway.md"
+API = CHECKOUT / "docs" / "api.md"
+OPERATING = CHECKOUT / "docs" / "operating.md"
+README = CHECKOUT / "README.md"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language, the file name in its first line if it has one, and its text."""
+
+    language: str
+    name: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    names = [re.match(r"# (\S+\.py)\n", text) for _, text in found]
+    return [Block(language, name[1] if name else "", text) for (language, text), name in zip(found, names, strict=True)]
+
+
+BLOCKS = blocks(EMBEDDING)
+
+
+def text_of(language: str, beginning: str) -> str:
+    (text,) = [block.text for block in BLOCKS if block.language == language and block.text.startswith(beginning)]
+    return text
+
+
+def run(directory: Path, *command: str) -> str:
+    """Runs a command that must succeed, with `msgsvc` on the path; returns its output."""
+    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+    ran = subprocess.run(
+        command,
+        cwd=directory,
+        env=environment(PATH=path, PYTHONPATH=f"{CHECKOUT}{os.pathsep}."),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS * 4,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def run_tests(directory: Path, *files: str) -> str:
+    foreign = [f"-pno:{name}" for name in ("cacheprovider", "schemathesis", "hypothesispytest", "anyio", "pytest_cov")]
+    return run(directory, sys.executable, "-m", "pytest", "-q", "-W", "error", *foreign, *files)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Path:
+    """A directory with every named block of the page in its file."""
+    for block in BLOCKS:
+        if block.name:
+            (tmp_path / block.name).parent.mkdir(exist_ok=True)
+            (tmp_path / block.name).write_text(block.text)
+    hosts.script(str(tmp_path / "site.db"), text_of("sql", "CREATE TABLE users (\n"))
+    return tmp_path
+
+
+def test_every_block_of_the_embedding_page_is_tested() -> None:
+    assert [(block.language, block.name) for block in BLOCKS] == [
+        ("sh", ""),
+        ("sql", ""),
+        ("python", "flask_site.py"),
+        ("python", "test_flask_site.py"),
+        ("python", "mysite/wsgi.py"),
+        ("sql", ""),
+        ("python", "plain_site.py"),
+        ("python", "moved_site.py"),
+        ("sh", ""),
+        ("python", "test_messages.py"),
+    ]
+
+
+def test_the_tests_on_the_page_pass(reader: Path) -> None:
+    assert "2 passed" in run_tests(reader, "test_flask_site.py", "test_messages.py")
+
+
+CALLS = """
+from werkzeug.test import Client
+import moved_site, plain_site
+
+message = {"recipient": "thea", "content": "Hello"}
+for application, path in ((plain_site.application, "/api/messages"), (moved_site.application, "/intranet/post")):
+    browser = Client(application)
+    assert browser.get("/").text == "the site\\n"
+    assert browser.post(path + "/send", json=message).status_code == 401
+    assert browser.post(path + "/send", json=message, environ_base={"REMOTE_USER": "uma"}).status_code == 201
+    assert browser.get("/api/users", environ_base={"REMOTE_USER": "uma"}).text == "the site\\n"
+"""
+
+
+def test_the_plain_sites_of_the_page_serve_both(reader: Path) -> None:
+    run(reader, sys.executable, "-W", "error", "-c", CALLS)
+
+
+DJANGO_CALLS = """
+from mysite.wsgi import application
+from django.contrib.auth.models import User
+from django.test import Client as Browser
+from werkzeug.test import Client
+
+def logged_in(user):
+    browser = Browser()
+    browser.force_login(user)
+    client = Client(application)
+    client.set_cookie("sessionid", browser.cookies["sessionid"].value)
+    return client
+
+def send(client, recipient):
+    return client.post("/api/messages/send", json={"recipient": recipient, "content": "Hello"}).status_code
+
+uma = logged_in(User.objects.get(username="uma"))
+ada = logged_in(User.objects.create_user("ada", is_superuser=True))
+assert send(Client(application), "uma") == 401
+assert send(uma, "ada") == send(ada, "uma") == 201
+assert ada.get("/api/messages/admin/audit").status_code == 200
+assert uma.get("/api/messages/admin/audit").status_code == 403
+User.objects.filter(username="uma").update(is_staff=True, is_superuser=True)
+assert uma.get("/api/messages/admin/audit").status_code == 200
+assert b"Log in" in Client(application).get("/admin/login/").data
+User.objects.filter(username="uma").update(is_active=False)
+assert send(uma, "ada") == 401
+"""
+
+
+@pytest.mark.slow
+def test_the_django_project_of_the_page_serves_both(reader: Path) -> None:
+    wsgi = (reader / "mysite" / "wsgi.py").read_text()
+    (reader / "mysite" / "wsgi.py").unlink()
+    (reader / "mysite").rmdir()
+    run(reader, sys.executable, "-m", "django", "startproject", "mysite", ".")
+    (reader / "mysite" / "wsgi.py").write_text(wsgi)
+    run(reader, sys.executable, "manage.py", "migrate", "--verbosity=0")
+    create = "from django.contrib.auth.models import User; User.objects.create_user('uma')"
+    run(reader, sys.executable, "manage.py", "shell", "--verbosity=0", "-c", create)
+    hosts.script(str(reader / "db.sqlite3"), text_of("sql", "CREATE TABLE users (username"))
+    run(reader, sys.executable, "-c", DJANGO_CALLS)
+
+
+OLD_MESSAGES = """
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY, sender_username TEXT, recipient_username TEXT, content TEXT, created_at TIMESTAMP
+);
+INSERT INTO messages VALUES (7, 'thea', 'uma', 'from before', '2025-12-24 18:00:00');
+"""
+
+
+def test_the_commands_of_the_page_migrate_a_database_that_has_messages(reader: Path) -> None:
+    hosts.script(str(reader / "site.db"), OLD_MESSAGES)
+    run(reader, "sh", "-e", "-c", text_of("sh", "cp "))
+    moved = "SELECT id, content, sent_at, is_read FROM messages"
+    assert hosts.rows(str(reader / "site.db"), moved) == [(7, "from before", "2025-12-24 18:00:00", 0)]
+    assert len(hosts.rows(str(reader / "site-before.db"), "PRAGMA table_info(messages)")) == 5
+
+
+def test_railway_page_leads_to_a_first_message(tmp_path: Path) -> None:
+    (commands,) = [block.text for block in blocks(RAILWAY) if "/api/messages/send" in block.text]
+    volume, reader = tmp_path / "volume", tmp_path / "reader"
+    volume.mkdir()
+    reader.mkdir()
+    (reader / "admin-password").write_text(ADMIN["password"] + "\n")
+    with deployed(volume) as deployment:
+        said = run(reader, "sh", "-e", "-c", f"URL={deployment.url}\n{commands}")
+    assert re.search(r'{"message_id":1,"sent_at":"[^"]+Z","status":"sent"', said)
+
+
+@pytest.mark.parametrize("page", [EMBEDDING, RAILWAY, OPERATING, README], ids=lambda page: page.name)
+def test_every_variable_on_the_page_is_a_setting(page: Path) -> None:
+    known = {f"MSGSVC_{setting.name.upper()}" for setting in fields(Settings)}
+    assert set(re.findall(r"MSGSVC_[A-Z_]*[A-Z]\b", page.read_text())) - {"MSGSVC_ADMIN"} <= known
+
+
+def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
+    """Each line of the page runs against the demo's four people; one login is wrong on purpose."""
+    database = str(tmp_path / "messages.db")
+    people = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
+    tokens = sign_in(database, **people)
+    bare = {username: token.removeprefix("Bearer ") for username, token in tokens.items()}
+    with serving(database) as service:
+        for sender, recipient in (("thea", "uma"), ("uma", "thea"), ("thea", "uma")):
+            body = {"recipient": recipient, "content": "Hello"}
+            service.call("POST", "/api/messages/send", body, Authorization=tokens[sender])
+        variables = f"URL={service.url} TOKEN={bare['uma']} ADMIN_TOKEN={bare['adam']}\n"
+        statuses = []
+        for block in blocks(API):
+            said = run(tmp_path, "sh", "-e", "-c", variables + block.text)
+            statuses.append([int(status) for status in re.findall(r"HTTP/1.1 (\d+) ", said)])
+    sending, reading, marking_and_deleting = [[201], [200], [304]], [[200] * 3], [[200, 200], [204, 204]]
+    people_and_sessions, admins, machines = [[200, 204, 200, 204], [200, 401]], [[200] * 4 + [201, 200]], [[200]]
+    assert statuses == sending + reading + marking_and_deleting + people_and_sessions + admins + machines
+
+
+def test_backup_and_restore_work_as_the_operating_page_says(tmp_path: Path) -> None:
+    sign_in(str(tmp_path / "messages.db"), uma="user")
+    backup, restore = (block.text for block in blocks(OPERATING) if "backups/" in block.text)
+    (tmp_path / "backups").mkdir()
+    for commands in (backup, restore):
+        run(tmp_path, "sh", "-e", "-c", commands.replace("/backups/", "backups/"))
+    assert hosts.rows(str(tmp_path / "messages.db"), "SELECT username FROM users") == [("uma",)]
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme_ends_with_the_demo_serving(tmp_path: Path) -> None:
+    """Runs on a copy of the checkout in a new environment; only the port differs."""
+    first, second, *_ = (block.text.strip() for block in blocks(README))
+    assert second in (CHECKOUT / ".ci" / "run").read_text()
+    for name in ("msgsvc", "sql"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("README.md", "setup.cfg", "pyproject.toml"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    command = first.replace("&& .venv/bin/msgsvc", "&& exec .venv/bin/msgsvc") + " --port 0"
+    with subprocess.Popen(
+        ["sh", "-c", command], cwd=tmp_path, env=environment(PYTHONPATH=""), stdout=subprocess.PIPE, text=True
+    ) as demo:
+        try:
+            assert demo.stdout
+            line = next(line for line in demo.stdout if line.startswith("curl"))
+            assert "HTTP/1.1 201" in run(tmp_path, "sh", "-c", line)
+        finally:
+            demo.terminate()
+    assert demo.returncode == 0
+
+
+def test_readme_commands_create_a_lasting_database(tmp_path: Path) -> None:
+    (commands,) = [block.text for block in blocks(README) if "user add" in block.text]
+    add, serve = commands.replace(".venv/bin/", "").splitlines()
+    password = run(tmp_path, "sh", "-c", add).strip()
+    assert serve == "msgsvc serve --database messages.db"
+    with serving(str(tmp_path / "messages.db")) as service:
+        login = service.call("POST", "/api/auth/login", {"username": "ada", "password": password})
+    assert (login.status, login.json["role"]) == (200, "admin")
