@@ -16,9 +16,9 @@ let stop = new AbortController();
 let clockOffset = 0;
 let usedAt = 0;
 
-// The service's own time, and when the session was last prolonged by its clock.
-export const now = () => Date.now() + clockOffset;
+// When the session was last prolonged, and what a time of the service is by our clock.
 export const lastUse = () => usedAt;
+export const localTime = (time) => Date.parse(time) - clockOffset;
 
 // From now on calls carry this token; what is under way for the one before never comes back.
 export function actAs(newToken) {
@@ -64,7 +64,7 @@ function take(answer, json, isRight, background) {
   const offset = Date.parse(answer.headers.get('Date')) - Date.now();
   clockOffset = Math.abs(offset) > 2000 ? offset : 0;
   // The service moves the idle limit at most once in a thirtieth of it.
-  if (!background && now() - usedAt >= idleMilliseconds / 30) usedAt = now();
+  if (!background && Date.now() - usedAt >= idleMilliseconds / 30) usedAt = Date.now();
   if (isRight) {
     if (json) json.etag = answer.headers.get('ETag');
     return json;

@@ -41,7 +41,7 @@ export function createLog(isOwn, ondelete) {
     const { sender, sent_at: at, subject, content } = message;
     const own = isOwn(message);
     const name = h('b', own && ondelete ? 'You' : bdi(sender));
-    const receipt = h('p.receipt', { hidden: !own || !ondelete });
+    const receipt = own && ondelete ? h('p.receipt') : '';
     const item = h(own ? 'li.msg.own' : 'li.msg');
     item.append(h('div.meta', name, ' ', h('time', { datetime: at }, clock(at)), ondelete && dotsFor(message, item)),
       subject ? h('p.subject', { dir: 'auto' }, subject) : '', h('p.text', { dir: 'auto' }, content), receipt);
@@ -56,7 +56,7 @@ export function createLog(isOwn, ondelete) {
     item.classList.toggle('follow', follows);
     name.classList.toggle('unseen', follows);
     const said = isRead && readAt ? `Read ${dayAndMonth(readAt)}, ${clock(readAt)}` : 'Sent, not read yet';
-    if (receipt.textContent !== said) receipt.textContent = said;
+    if (receipt && receipt.textContent !== said) receipt.textContent = said;
     return item;
   }
 

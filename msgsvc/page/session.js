@@ -1,6 +1,6 @@
 // Who is logged in, and when the session ends: the warning before the idle limit, the banner before the absolute one.
 // Standalone, the token is kept in this tab's sessionStorage; embedded, the host knows.
-import { actAs, call, embedded, emit, events, idleMilliseconds, lastUse, now } from './api.js';
+import { actAs, call, embedded, emit, events, idleMilliseconds, lastUse, localTime } from './api.js';
 import { announce, banner, button, dialog, find, h, note, retitle, safe } from './dom.js';
 import * as drafts from './drafts.js';
 import { clock, count, isRole } from './words.js';
@@ -28,7 +28,7 @@ function stored(change) {
 }
 
 function begin({ username, role, must_change_password: mustChange, expires_at: expires }, typed) {
-  Object.assign(me, { username, role, mustChange, typed, expiresAt: Date.parse(expires) });
+  Object.assign(me, { username, role, mustChange, typed, expiresAt: localTime(expires) });
   drafts.own(username);
 }
 
@@ -94,8 +94,8 @@ function closeWarning() {
 }
 
 function check(onlogout) {
-  const idleLeft = lastUse() + idleMilliseconds - now();
-  const left = me.expiresAt - now();
+  const idleLeft = lastUse() + idleMilliseconds - Date.now();
+  const left = me.expiresAt - Date.now();
   if (idleLeft <= 0 || left <= 0) return emit(events, 'ended', idleLeft <= 0 ? 'idle' : 'expired');
   if (left <= BANNER && !find('.limit', document)) {
     banner('limit', note('warn', '', `At ${clock(Date.now() + left)} you have to log in again; that is so once a day. What you write is kept in this tab.`, 'status'));
@@ -127,5 +127,5 @@ const prolong = () => call('GET', '/session').catch(() => {});
 
 // Somebody who writes or scrolls without a call is here: tells the service now and then.
 for (const sign of ['keydown', 'pointerdown', 'wheel']) {
-  addEventListener(sign, () => timer && !box && now() - lastUse() > idleMilliseconds / 6 && prolong(), { passive: true });
+  addEventListener(sign, () => timer && !box && Date.now() - lastUse() > idleMilliseconds / 6 && prolong(), { passive: true });
 }
