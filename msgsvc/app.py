@@ -9,6 +9,7 @@ from msgsvc.accounts import create_first_admin
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
 from msgsvc.middleware import Call
 from msgsvc.openapi import document
+from msgsvc.page import page_routes
 from msgsvc.request import Services
 from msgsvc.routes import Route, routes, url_map
 from msgsvc.settings import Settings
@@ -67,7 +68,7 @@ def create_app(
         PasswordHasher(settings.threads),
         document(table, standalone=standalone),
     )
-    app = App(services, table)
+    app = App(services, table + page_routes(settings, standalone=standalone))
     if standalone:
         try:
             create_first_admin(services)

@@ -33,13 +33,15 @@ def encoded_list(name: str, items: Iterable[str], others: Mapping[str, object]) 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status, headers, and a value to send as JSON; the value None sends no body."""
+    """A status, headers, and a value to send as JSON; bytes are sent as they are, and None sends no body."""
 
     value: object = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def payload(self) -> bytes:
+        if isinstance(self.value, bytes):
+            return self.value
         return (self.value if isinstance(self.value, Encoded) else encode_json(self.value)).encode()
 
 

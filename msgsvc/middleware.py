@@ -134,13 +134,12 @@ class Call:
         request = self._request
         response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
-        headers = [
-            *standard_headers(self._id),
-            *cors.response_headers(self._environ, self._services.settings.cors_origins),
-            *response.headers.items(),
-        ]
+        headers = dict(standard_headers(self._id))
+        headers.update(cors.response_headers(self._environ, self._services.settings.cors_origins))
         if response.value is not None:
-            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
+            headers["Content-Type"] = "application/json"
+            headers["Content-Length"] = str(len(payload))
+        headers.update(response.headers)
         method = self._environ["REQUEST_METHOD"]
         milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
         caller = request.known_caller
@@ -149,7 +148,7 @@ class Call:
         write_line(
             RequestLine(self._id, method[:_LOGGED_METHOD_LIMIT], self._path, response.status, milliseconds, username)
         )
-        return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
+        return _STATUS_LINES[response.status], list(headers.items()), payload if method != "HEAD" else b""
 
     def _await_commits(self) -> Response:
         for commit in self._request.commits:

@@ -13,7 +13,7 @@ FIELDS = dataclasses.fields(Settings)
 NAMES = [field.name for field in FIELDS]
 
 
-OTHER_VALUES = {"log_format": "text", "cors_origins": "https://app.example"}
+OTHER_VALUES = {"log_format": "text", "cors_origins": "https://app.example", "page_frame_ancestors": "'self'"}
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 
 
