@@ -103,7 +103,7 @@ class Call:
         try:
             return handler(self._request)
         except ApiError:
-            if not self._request.is_authorized:
+            if not self._request.access_was_checked:
                 self._request.authorize()
             raise
 

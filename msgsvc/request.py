@@ -33,21 +33,17 @@ class Services:
 class Request:
     """One request of a call that is open to ``access``."""
 
-    __slots__ = ("_credentials", "access", "commits", "environ", "id", "known_caller", "services")
+    __slots__ = ("_credentials", "access", "access_was_checked", "commits", "environ", "id", "known_caller", "services")
 
     def __init__(self, environ: "WSGIEnvironment", services: Services, request_id: str, access: Access) -> None:
         self.environ = environ
         self.services = services
         self.id = request_id
         self.access = access
+        self.access_was_checked = False
         self.commits: list[Commit] = []
         self.known_caller: Caller | None = None
         self._credentials: Credentials | None = None
-
-    @property
-    def is_authorized(self) -> bool:
-        """Whether the call has been found open to its caller."""
-        return self.known_caller is not None or self.access is Access.ANYONE
 
     @property
     def caller(self) -> Caller:
@@ -77,10 +73,12 @@ class Request:
 
     def authorize(self) -> None:
         """Authorizes the caller before work that costs much and needs no database."""
-        with self.read():
-            pass
+        if self.access is not Access.ANYONE:
+            with self.read():
+                pass
 
     def _authorize(self, snapshot: Snapshot) -> None:
+        self.access_was_checked = True
         if self.access is Access.ANYONE:
             return
         authentication = self.services.authentication
