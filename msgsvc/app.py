@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgsvc.accounts import create_first_admin
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
-from msgsvc.middleware import Call
+from msgsvc.middleware import Answer, Call
 from msgsvc.openapi import document
 from msgsvc.page import page_routes
 from msgsvc.request import Services
@@ -28,12 +28,16 @@ class App:
         self._urls = url_map(table).bind("msgsvc.invalid")
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        status, headers, body = self.answer(environ)
+        start_response(status, headers)
+        return [body] if body else []
+
+    def answer(self, environ: "WSGIEnvironment") -> Answer:
+        """Status line, headers and body."""
         call = self.call(environ)
         call.parse()
         call.handle()
-        status, headers, body = call.respond()
-        start_response(status, headers)
-        return [body] if body else []
+        return call.respond()
 
     def call(self, environ: "WSGIEnvironment") -> Call:
         """The request in steps, for a server that runs them apart."""

@@ -45,11 +45,11 @@ class Caller(NamedTuple):
 class Authentication(Protocol):
     """How an application knows its callers."""
 
-    def credentials(self, environ: "WSGIEnvironment") -> Credentials | None:
+    def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
         """What the request says of its caller; needs no database of ours."""
         ...
 
-    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float) -> Caller | None:
+    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float, request_id: str) -> Caller | None:
         """The account behind the credentials."""
         ...
 
@@ -60,12 +60,18 @@ class SessionAuthentication:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def credentials(self, environ: "WSGIEnvironment") -> Credentials | None:
+    def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:  # noqa: ARG002
         """The hash of the session token."""
         token = bearer_token(environ)
         return None if token is None else token_hash(token)
 
-    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float) -> Caller | None:
+    def caller(
+        self,
+        snapshot: Snapshot,
+        credentials: Credentials,
+        now: float,
+        request_id: str,  # noqa: ARG002
+    ) -> Caller | None:
         """The account of a session that is alive."""
         row = snapshot.first("select_session", token_hash=credentials, **session_limits(self._settings, now))
         if row is None:
@@ -80,20 +86,30 @@ class HostAuthentication:
     def __init__(self, authenticate: Authenticate) -> None:
         self._authenticate = authenticate
 
-    def credentials(self, environ: "WSGIEnvironment") -> Credentials | None:
-        """The username that the host vouches for."""
+    def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
+        """The username that the host vouches for. Raises ApiError 503 where the host's function fails."""
         try:
             username = self._authenticate(environ)
-            return None if username is None else fields.username("username", username)
         except Exception as error:
-            logger.error("authenticate failed: %s", place_of(error))
+            logger.error("authenticate failed: %s", place_of(error), extra={"fields": {"request_id": request_id}})
+            raise ApiError("authentication_unavailable", retry_after=1) from None
+        try:
+            return None if username is None else fields.username("username", username)
+        except ApiError as error:
+            logger.error("authenticate: %s", error.sentence, extra={"fields": {"request_id": request_id}})
             return None
 
-    def caller(self, snapshot: Snapshot, credentials: Credentials, now: float) -> Caller | None:  # noqa: ARG002
+    def caller(
+        self,
+        snapshot: Snapshot,
+        credentials: Credentials,
+        now: float,  # noqa: ARG002
+        request_id: str,
+    ) -> Caller | None:
         """The account of that name in the table users."""
         row = snapshot.first("select_account", username=credentials)
         if row is None:
-            logger.warning("authenticate named nobody in users")
+            logger.warning("authenticate named nobody in users", extra={"fields": {"request_id": request_id}})
             return None
         return Caller(*row)
 

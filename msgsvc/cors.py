@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from msgsvc.json_http import Response
+from msgsvc.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -12,36 +13,37 @@ _RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
 _PREFLIGHT_SECONDS = "600"
 
 
-def response_headers(environ: "WSGIEnvironment", origins: tuple[str, ...]) -> list[tuple[str, str]]:
+def response_headers(environ: "WSGIEnvironment", settings: Settings) -> list[tuple[str, str]]:
     """What every response carries where CORS is on; only an origin that is named is let in."""
-    if not origins:
+    if not settings.cors_origins:
         return []
     origin = environ.get("HTTP_ORIGIN")
-    if origin not in origins:
+    if origin not in settings.cors_origins:
         return [("Vary", "Origin")]
     return [
         ("Vary", "Origin"),
         ("Access-Control-Allow-Origin", str(origin)),
         ("Access-Control-Expose-Headers", _RESPONSE_HEADERS),
+        *([("Access-Control-Allow-Credentials", "true")] if settings.cors_credentials else []),
     ]
 
 
-def is_preflight(environ: "WSGIEnvironment", origins: tuple[str, ...]) -> bool:
+def is_preflight(environ: "WSGIEnvironment", settings: Settings) -> bool:
     """Whether a browser of a named origin asks what it may send."""
     return (
         environ["REQUEST_METHOD"] == "OPTIONS"
-        and environ.get("HTTP_ORIGIN") in origins
+        and environ.get("HTTP_ORIGIN") in settings.cors_origins
         and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
     )
 
 
-def preflight(methods: str) -> Response:
-    """The methods that the path knows, and the headers that any call understands."""
+def preflight(methods: str, settings: Settings) -> Response:
+    """The methods that the path knows, the headers that any call understands, and those that the host asks for."""
     return Response(
         status=204,
         headers={
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": _REQUEST_HEADERS,
+            "Access-Control-Allow-Headers": ", ".join([_REQUEST_HEADERS, *settings.cors_headers]),
             "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
         },
     )

@@ -26,8 +26,11 @@ def _invalid(sentence: str, code: str = "invalid_field") -> NoReturn:
 
 
 def text(name: str, value: object, *, limit: int, minimum: int = 1, code: str = "invalid_field") -> str:
-    """A string of minimum to limit characters (Unicode code points), without NUL or lone surrogates."""
-    if value is None or (minimum and value == ""):
+    """A string of minimum to limit characters (Unicode code points), without NUL or lone surrogates.
+
+    An empty field of a body counts as missing, an empty query parameter as too short.
+    """
+    if value is None or (minimum and value == "" and code == "invalid_field"):
         _invalid(f"{name} is required: {minimum} to {limit} characters", "missing_field")
     if not isinstance(value, str):
         _invalid(f"{name} must be a string of {minimum} to {limit} characters", code)

@@ -4,7 +4,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from werkzeug.http import generate_etag, parse_etags, parse_options_header
 from werkzeug.wsgi import get_content_length, get_input_stream
@@ -40,9 +41,11 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def payload(self) -> bytes:
+        """Bytes as they are; else JSON and a newline, so that a terminal's prompt does not follow on the same line."""
         if isinstance(self.value, bytes):
             return self.value
-        return (self.value if isinstance(self.value, Encoded) else encode_json(self.value)).encode()
+        text = self.value if isinstance(self.value, Encoded) else encode_json(self.value)
+        return f"{text}\n".encode()
 
 
 NO_CONTENT = Response(status=204)
@@ -60,14 +63,11 @@ def error_response(error: ApiError, **headers: str) -> Response:
 def read_json(environ: "WSGIEnvironment", names: tuple[str, ...]) -> dict[str, Any]:
     """The fields of the JSON object in the body; empty where there is no body.
 
-    Raises ApiError 400 for anything but an object with the named fields, 413 and 415.
+    Raises ApiError 400 for anything but an object with the named fields, 411, 413 and 415.
     """
     raw = _read_body(environ)
     if not raw:
         return {}
-    media_type, _ = parse_options_header(environ.get("CONTENT_TYPE"))
-    if media_type.lower() != "application/json":
-        raise ApiError("unsupported_media_type")
     try:
         value = _decode_json(raw.decode())
     except (ValueError, RecursionError):
@@ -83,10 +83,11 @@ def read_json(environ: "WSGIEnvironment", names: tuple[str, ...]) -> dict[str, A
 
 
 def _read_body(environ: "WSGIEnvironment") -> bytes:
+    """The body, which is put back for a host's ``authenticate`` that reads it too."""
     announced = get_content_length(environ) or 0
     body = b""
+    stream = _body_stream(environ)
     try:
-        stream = get_input_stream(environ)
         while max(announced, len(body)) <= BODY_LIMIT and (part := stream.read(BODY_LIMIT + 1 - len(body))):
             body += part
         is_whole = len(body) >= announced
@@ -95,9 +96,23 @@ def _read_body(environ: "WSGIEnvironment") -> bytes:
         is_whole = False
     if max(announced, len(body)) > BODY_LIMIT:
         raise ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes")
+    media_type, _ = parse_options_header(environ.get("CONTENT_TYPE"))
+    if (announced or body) and media_type.lower() != "application/json":
+        raise ApiError("unsupported_media_type")
     if not is_whole:
         raise ApiError("invalid_body")
+    environ["wsgi.input"] = BytesIO(body)
     return body
+
+
+def _body_stream(environ: "WSGIEnvironment") -> IO[bytes]:
+    """The body as it arrives, or as a host keeps it that has read it. Raises ApiError 411."""
+    kept_by_werkzeug: bytes | None = getattr(environ.get("werkzeug.request"), "_cached_data", None)
+    if kept_by_werkzeug is not None:
+        return BytesIO(kept_by_werkzeug)
+    if "HTTP_TRANSFER_ENCODING" in environ and "wsgi.input_terminated" not in environ:
+        raise ApiError("length_required")
+    return get_input_stream(environ)
 
 
 def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -78,8 +78,8 @@ class Call:
         return route.lane
 
     def _other_method(self, allowed: str) -> Response:
-        if cors.is_preflight(self._environ, self._services.settings.cors_origins):
-            return cors.preflight(allowed)
+        if cors.is_preflight(self._environ, self._services.settings):
+            return cors.preflight(allowed, self._services.settings)
         return error_response(ApiError("method_not_allowed", f"This path knows only {allowed}"), Allow=allowed)
 
     def handle(self) -> None:
@@ -135,7 +135,7 @@ class Call:
         response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
         headers = dict(standard_headers(self._id))
-        headers.update(cors.response_headers(self._environ, self._services.settings.cors_origins))
+        headers.update(cors.response_headers(self._environ, self._services.settings))
         if response.value is not None:
             headers["Content-Type"] = "application/json"
             headers["Content-Length"] = str(len(payload))

@@ -83,8 +83,8 @@ class Request:
             return
         authentication = self.services.authentication
         if self._credentials is None:
-            self._credentials = authentication.credentials(self.environ)
-        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now())
+            self._credentials = authentication.credentials(self.environ, self.id)
+        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now(), self.id)
         self.known_caller = caller or self.known_caller
         check_access(self.access, caller or None)
 
@@ -99,7 +99,7 @@ class Request:
     def query(self, *names: str) -> dict[str, str]:
         """The named query parameters that were given; others are ignored.
 
-        Raises ApiError 400 for one that is malformed, empty or given twice.
+        Raises ApiError 400 for one that is malformed or given twice.
         """
         raw: str = self.environ.get("QUERY_STRING", "")
         if not raw:
@@ -114,16 +114,15 @@ class Request:
         for name, value in pairs:
             if name not in names:
                 continue
-            if name in given or not value:
-                problem = "given twice" if name in given else "empty"
-                raise ApiError("invalid_parameter", f"The query parameter {name} is {problem}")
+            if name in given:
+                raise ApiError("invalid_parameter", f"The query parameter {name} is given twice")
             given[name] = value
         return given
 
     def body(self, *names: str) -> dict[str, Any]:
         """The fields of the JSON object in the body; empty where there is no body.
 
-        Raises ApiError 400 for anything but an object with the named fields, 413 and 415.
+        Raises ApiError 400 for anything but an object with the named fields, 411, 413 and 415.
         """
         return read_json(self.environ, names)
 

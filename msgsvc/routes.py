@@ -77,6 +77,8 @@ class IdConverter(BaseConverter):
     """The id of a message in canonical decimal digits; anything else is no such path."""
 
     regex = "[1-9][0-9]{0,18}"
+    weight = 150
+    """In a host's URL map it comes after the host's own rules for one segment (100), before those for a path (200)."""
 
     def to_python(self, value: str) -> int:
         """Raises ValidationError beyond the largest integer of a database."""
@@ -89,6 +91,11 @@ def routes(prefix: str, *, standalone: bool) -> list[Route]:
     """The table for an application: an embedding host keeps the account paths for itself."""
     mounted = [route._replace(path=prefix + route.path) for route in MESSAGE_ROUTES]
     return mounted + SYSTEM_ROUTES + (ACCOUNT_ROUTES if standalone else [])
+
+
+def host_paths(id_converter: str) -> list[str]:
+    """The paths of the message calls beneath the prefix, as Flask and Django write them."""
+    return list(dict.fromkeys(route.path.replace("<id:", f"<{id_converter}:") for route in MESSAGE_ROUTES))
 
 
 def url_map(table: list[Route]) -> Map:

@@ -64,14 +64,27 @@ def _choice(*choices: str) -> Callable[[Any], str]:
     return check
 
 
-def _origins(value: Any) -> tuple[str, ...]:
-    origins = tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
-    if not isinstance(origins, (tuple, list)):
-        raise ValueError(f"must be origins such as https://app.example, not {value!r}")
-    for origin in origins:
-        if not isinstance(origin, str) or not re.fullmatch(r"https?://[^/\s]+", origin):
-            raise ValueError(f"must be origins such as https://app.example, not {origin!r}")
-    return tuple(origins)
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool) and value not in ("true", "false"):
+        raise ValueError(f"must be true or false, not {str(value)!r}")
+    return value in (True, "true")
+
+
+def _list_of(pattern: str, what: str) -> Callable[[Any], tuple[str, ...]]:
+    def check(value: Any) -> tuple[str, ...]:
+        items = tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+        if not isinstance(items, (tuple, list)):
+            raise ValueError(f"must be {what}, not {value!r}")
+        for item in items:
+            if not isinstance(item, str) or not re.fullmatch(pattern, item):
+                raise ValueError(f"must be {what}, not {item!r}")
+        return tuple(items)
+
+    return check
+
+
+_origins = _list_of(r"https?://[^/\s]+", "origins such as https://app.example")
+_header_names = _list_of(r"[A-Za-z0-9-]+", "names of headers such as X-CSRFToken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,12 @@ class Settings:
         60, _whole_number(0, 100_000), "messages a minute that one sender may send; 0 for no limit"
     )
     cors_origins: tuple[str, ...] = _setting((), _origins, "origins of browser clients, separated by commas")
+    cors_credentials: bool = _setting(
+        False, _flag, "whether those clients may send a host's cookies: `true` or `false`"
+    )
+    cors_headers: tuple[str, ...] = _setting(
+        (), _header_names, "headers that those clients may send besides the API's own, such as a host's CSRF token"
+    )
     log_format: str = _setting("json", _choice("json", "text"), "log lines as `json`, or `text` for people")
     admin_username: str = _setting("", _optional_text, "first admin, created when the database has no account yet")
     admin_password: str = _setting("", _optional_text, "the first admin's password", secret=True)

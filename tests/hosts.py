@@ -16,13 +16,15 @@ import django
 import flask
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import re_path
+from django.urls import include, path, re_path
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 import msgsvc
+import msgsvc.django
+import msgsvc.flask
 
 PASSWORD = "correct horse"
 PASSWORD_HASH = generate_password_hash(PASSWORD, method="pbkdf2:sha256:1")
@@ -77,10 +79,16 @@ def mounted(site: Wsgi, messages: Wsgi, at: str = "/api/messages") -> Wsgi:
 class Site:
     """A host site with msgsvc mounted."""
 
-    def __init__(self, path: str, site: Wsgi, authenticate: Callable[[Any], str | None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        site: Wsgi,
+        authenticate: Callable[[Any], str | None],
+        mount: Callable[[Wsgi, msgsvc.app.App], Wsgi] = mounted,
+    ) -> None:
         self.path = path
         self.messages = msgsvc.create_app(msgsvc.Settings(database=path), authenticate=authenticate)
-        self.wsgi = mounted(site, self.messages)
+        self.wsgi = mount(site, self.messages)
 
     def browser(self, username: str | None = None) -> Client:
         """A client with cookies, logged in through the host's own page."""
@@ -91,7 +99,8 @@ class Site:
         return browser
 
 
-def flask_site(path: str) -> Site:
+def flask_site(path: str, *, dispatched: bool = False) -> Site:
+    """Messages as a blueprint, or beside the site behind a dispatcher."""
     site = flask.Flask(__name__)
     site.secret_key = "not secret here"
 
@@ -117,7 +126,14 @@ def flask_site(path: str) -> Site:
         with site.request_context(environ):
             return flask.session.get("username")
 
-    return Site(path, site, logged_in)
+    if dispatched:
+        return Site(path, site, logged_in)
+    return Site(path, site, lambda _environ: flask.session.get("username"), _register_blueprint)
+
+
+def _register_blueprint(site: Any, messages: msgsvc.app.App) -> Wsgi:
+    site.register_blueprint(msgsvc.flask.blueprint(messages))
+    return site
 
 
 def plain_site(path: str) -> Site:
@@ -217,7 +233,8 @@ def create_django_database(path: str) -> None:
     connection.close()
 
 
-def django_site(path: str) -> Site:
+def django_site(path: str, *, dispatched: bool = False) -> Site:
+    """Messages among the URL patterns, or beside the site behind a dispatcher."""
     from django.contrib.auth import get_user
     from django.contrib.sessions.backends.db import SessionStore
     from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
@@ -234,4 +251,16 @@ def django_site(path: str) -> Site:
         finally:
             close_old_connections()
 
-    return Site(path, WSGIHandler(), logged_in)
+    django_settings.ROOT_URLCONF = __name__
+    if dispatched:
+        return Site(path, WSGIHandler(), logged_in)
+    return Site(path, WSGIHandler(), django_user, _include_urls)
+
+
+def django_user(environ: Any) -> str | None:
+    return environ["django.request"].user.get_username() or None
+
+
+def _include_urls(site: Wsgi, messages: msgsvc.app.App) -> Wsgi:
+    django_settings.ROOT_URLCONF = (path("api/messages/", include(msgsvc.django.urls(messages))), *urlpatterns)
+    return site

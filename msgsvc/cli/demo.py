@@ -1,5 +1,7 @@
 """The demo: four people, one of each role, an example conversation, and the lines to paste."""
 
+import secrets
+
 from msgsvc import accounts
 from msgsvc.app import App
 from msgsvc.cli.accounts import actor
@@ -23,15 +25,18 @@ class NotEmptyError(Exception):
 def prepare(app: App, url: str) -> str:
     """Fills an empty database and returns the lines to print. Raises NotEmptyError for a database that has accounts."""
     settings = app.services.settings
-    tokens = app.services.database.write(lambda transaction: _fill(transaction, settings))
-    return _lines(tokens, url, url + settings.prefix)
+    password = secrets.token_urlsafe(12)
+    password_hash = app.services.passwords.hash(password)
+    tokens = app.services.database.write(lambda transaction: _fill(transaction, settings, password_hash))
+    return _lines(tokens, password, url, url + settings.prefix)
 
 
-def _lines(tokens: dict[str, str], url: str, messages: str) -> str:
+def _lines(tokens: dict[str, str], password: str, url: str, messages: str) -> str:
     """Who is there, and a curl line for each of the five calls and for what an admin may see."""
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
     body = '{"recipient": "thea", "content": "I slept eight hours"}'
+    login = f'{{"username": "uma", "password": "{password}"}}'
     return "\n".join(
         [
             "Four people live in this database: " + ", ".join(f"{n} ({r})" for n, r in PEOPLE.items()) + ".",
@@ -51,18 +56,22 @@ def _lines(tokens: dict[str, str], url: str, messages: str) -> str:
             f"curl -i {adam} '{messages}/admin/conversation/thea/uma?reason=demo'",
             f"curl -i {adam} '{messages}/admin/audit?limit=1'",
             "",
+            f"Each of the four logs in with the password {password}",
+            "",
+            f"curl -i -X POST -H 'Content-Type: application/json' -d '{login}' {url}/api/auth/login",
+            "",
         ]
     )
 
 
-def _fill(transaction: Transaction, settings: Settings) -> dict[str, str]:
-    """Adds the people and their conversation; returns a session token for each person."""
+def _fill(transaction: Transaction, settings: Settings, password_hash: str) -> dict[str, str]:
+    """Adds the people, who share a password, and their conversation; returns a session token for each person."""
     if transaction.one("count_users", role=None) != (0,):
         raise NotEmptyError("the demo fills only a database that has no accounts")
     by = actor()
     tokens = {}
     for username, role in PEOPLE.items():
-        accounts.create(transaction, by, username, role, password_hash="")
+        accounts.create(transaction, by, username, role, password_hash)
         tokens[username], _ = open_session(transaction, settings, username, by.now)
     for sender, recipient, content in CONVERSATION:
         transaction.run(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields as fields_of
 from typing import NoReturn, TypeAlias
 
+import msgsvc
 from msgsvc.cli import accounts, maintenance, serving
 from msgsvc.cli.options import SERVE_OPTIONS, UsageError
 from msgsvc.roles import ROLES
@@ -24,6 +25,7 @@ _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 def build_parser() -> argparse.ArgumentParser:
     """The parser. It sets ``run`` to the function of the command."""
     parser = _Parser(prog="msgsvc", description="Private one-to-one messaging for care teams.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"msgsvc {msgsvc.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     user = commands.add_parser("user", help="manage the accounts", allow_abbrev=False)
     _add_commands(commands)
@@ -31,10 +33,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: _Commands, name: str, run: Callable[[argparse.Namespace], None], help: str) -> _Parser:
+def _add(
+    commands: _Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    help: str,
+    database: str = Settings().database,
+) -> _Parser:
+    """Adds a command whose ``--database`` has this default."""
     added = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
     added.set_defaults(run=run)
-    added.add_argument("--database", metavar="PATH", help="the SQLite file")
+    added.add_argument("--database", metavar="PATH", help=f"the SQLite file (default: {database})")
     return added
 
 
@@ -42,9 +51,16 @@ def _add_commands(commands: _Commands) -> None:
     serve = _add(commands, "serve", serving.serve, "serve the API until SIGTERM or SIGINT")
     for setting in fields_of(Settings):
         if setting.name in SERVE_OPTIONS:
-            serve.add_argument(f"--{setting.name.replace('_', '-')}", help=setting.metadata["help"])
-    demo = _add(commands, "demo", serving.demo, "serve a new database with four people and an example conversation")
-    demo.add_argument("--port")
+            meaning = f"{setting.metadata['help']} (default: {setting.default})"
+            serve.add_argument(f"--{setting.name.replace('_', '-')}", help=meaning)
+    demo = _add(
+        commands,
+        "demo",
+        serving.demo,
+        "serve a new database with four people and an example conversation",
+        database="a temporary file",
+    )
+    demo.add_argument("--port", help=f"port to listen on (default: {Settings().port})")
     _add(commands, "migrate", maintenance.migrate, "bring the database to the present schema")
     token = _add(commands, "token", accounts.token, "print a session token for an account")
     token.add_argument("name")

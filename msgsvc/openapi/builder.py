@@ -21,7 +21,7 @@ CONVENTIONS = f"""\
 Private one-to-one messages. JSON in, JSON out, in UTF-8; times are UTC in whole seconds.
 
 An error is one sentence for people and a `code` for programs. The checks run in this order: path (404) and method
-(405), session (401), role and suspension (403), the request itself (400, 413, 415), what it names (404), what the
+(405), session (401), role and suspension (403), the request itself (400, 411, 413, 415), what it names (404), what the
 caller may do to it (403), a reused key (422), a limit (429). Before any of them the server refuses what is no proper
 HTTP (400 `bad_request`, 431 `headers_too_large`), and `internal_error` (500) is a fault of ours.
 
@@ -89,7 +89,7 @@ def _operation(route: "Route", path: str, *, standalone: bool) -> Json:
         "tags": [_tag(route)],
         "parameters": [ref("parameters", parameter) for parameter in parameters],
         **({"requestBody": body} if operation.body else {}),
-        "responses": _responses(operation, _codes(route, operation, parameters)),
+        "responses": _responses(operation, _codes(route, operation, parameters, standalone=standalone)),
         **({"security": [{"session": []}] if route.access.name != "ANYONE" else []} if standalone else {}),
     }
 
@@ -99,13 +99,15 @@ def _tag(route: "Route") -> str:
     return route.handler.__module__.rpartition(".")[2]
 
 
-def _codes(route: "Route", operation: Operation, parameters: list[str]) -> set[str]:
+def _codes(route: "Route", operation: Operation, parameters: list[str], *, standalone: bool) -> set[str]:
     """Every error code that the call can answer with."""
     codes = {*operation.errors, *ACCESS_ERRORS[route.access.name]}
     for parameter in parameters:
         codes.update(PARAMETER_ERRORS[PARAMETERS[parameter]["in"]])
     if operation.body:
         codes.update(BODY_ERRORS)
+    if not standalone and route.access.name != "ANYONE":
+        codes.add("authentication_unavailable")
     if operation.stores:
         codes.update(STORAGE_ERRORS)
     return codes

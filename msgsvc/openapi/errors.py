@@ -25,7 +25,14 @@ EXAMPLES = {
 """An error of each code."""
 
 STORAGE_ERRORS = ("storage_busy", "storage_full", "storage_unavailable")
-BODY_ERRORS = ("invalid_body", "invalid_json", "unknown_field", "body_too_large", "unsupported_media_type")
+BODY_ERRORS = (
+    "invalid_body",
+    "invalid_json",
+    "unknown_field",
+    "length_required",
+    "body_too_large",
+    "unsupported_media_type",
+)
 ACCESS_ERRORS: dict[str, tuple[str, ...]] = {
     "ANYONE": (),
     "MEMBER": ("unauthorized", "account_suspended"),
@@ -37,6 +44,7 @@ SHARED_ERRORS: dict[int, tuple[str, ...]] = {
     403: ("account_suspended",),
     404: ("not_found",),
     405: ("method_not_allowed",),
+    411: ("length_required",),
     413: ("body_too_large",),
     415: ("unsupported_media_type",),
     503: STORAGE_ERRORS,

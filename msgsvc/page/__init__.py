@@ -1,11 +1,13 @@
 """The inbox page: routes that serve its files from memory, with the headers that keep it safe."""
 
+import gzip
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from posixpath import relpath
+from typing import NamedTuple
 
-from werkzeug.http import generate_etag
+from werkzeug.http import generate_etag, parse_accept_header
 
 from msgsvc.authorization import Access
 from msgsvc.json_http import Response, matches
@@ -39,13 +41,12 @@ def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
     routes = []
     for path in sorted(_DIRECTORY.iterdir()):
         if path.suffix in _MEDIA_TYPES:
-            text = path.read_text(encoding="utf-8")
-            if path.suffix == ".html":
-                for name, address in addresses.items():
-                    text = text.replace(name, address)
-            headers = _headers(text.encode(), _MEDIA_TYPES[path.suffix], settings.page_frame_ancestors)
+            content = _content(path, addresses).encode()
+            headers = _headers(_MEDIA_TYPES[path.suffix], settings)
+            plain = _representation(content, headers)
+            zipped = _representation(gzip.compress(content, 9, mtime=0), {**headers, "Content-Encoding": "gzip"})
             name = "" if path.name == "index.html" else path.name
-            routes.append(_route(directory + name, partial(_file, text.encode(), headers)))
+            routes.append(_route(directory + name, partial(_file, plain, zipped)))
     if directory != "/":
         routes.append(_route(settings.page, partial(_redirect, directory.rsplit("/", 2)[1] + "/")))
     if not standalone:
@@ -53,16 +54,28 @@ def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
     return routes
 
 
-def _headers(content: bytes, media_type: str, ancestors: str) -> Mapping[str, str]:
+def _content(path: Path, addresses: Mapping[str, str]) -> str:
+    """The text of a file as it is served: scripts and styles without indentation and without lines of comment."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix in {".js", ".css"}:
+        lines = (line.strip() for line in text.splitlines())
+        return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+    for name, address in addresses.items():
+        text = text.replace(name, address)
+    return text
+
+
+def _headers(media_type: str, settings: Settings) -> Mapping[str, str]:
     """Browsers keep a file and ask each time whether it is still the same."""
-    framing = {"X-Frame-Options": {"'none'": "DENY", "'self'": "SAMEORIGIN"}.get(ancestors)}
+    ancestors = settings.page_frame_ancestors
+    framing = {"'none'": "DENY", "'self'": "SAMEORIGIN"}.get(ancestors)
     return {
         "Cache-Control": "no-cache",
         "Content-Type": f"{media_type}; charset=utf-8",
         "Content-Security-Policy": _POLICY.format(ancestors),
-        "ETag": f'"{generate_etag(content)}"',
         "Referrer-Policy": "no-referrer",
-        **{name: value for name, value in framing.items() if value},
+        "Vary": "Accept-Encoding, Origin" if settings.cors_origins else "Accept-Encoding",
+        **({"X-Frame-Options": framing} if framing else {}),
     }
 
 
@@ -70,7 +83,20 @@ def _route(path: str, handler: partial[Response]) -> Route:
     return Route("GET", path, handler, Access.ANYONE, Lane.INLINE_READ)
 
 
-def _file(content: bytes, headers: Mapping[str, str], request: Request) -> Response:
+class _Representation(NamedTuple):
+    """A file in one encoding, with headers that tell it from the other."""
+
+    content: bytes
+    headers: Mapping[str, str]
+
+
+def _representation(content: bytes, headers: Mapping[str, str]) -> _Representation:
+    return _Representation(content, {**headers, "ETag": f'"{generate_etag(content)}"'})
+
+
+def _file(plain: _Representation, zipped: _Representation, request: Request) -> Response:
+    accepted = parse_accept_header(request.environ.get("HTTP_ACCEPT_ENCODING"))
+    content, headers = zipped if accepted["gzip"] > 0 else plain
     is_known = matches(request.environ, headers["ETag"])
     return Response(status=304, headers=headers) if is_known else Response(content, headers=headers)
 

@@ -53,3 +53,20 @@ def test_cors_is_off_unless_origins_are_named(client: Client) -> None:
     answer = client.as_user("uma").get(f"{API}/inbox", headers={"Origin": ORIGIN})
     assert not [name for name in dict(answer.headers) if name.startswith("Access-Control") or name == "Vary"]
     assert refusal(client.options(f"{API}/3/read", headers=ASKING)) == (405, "method_not_allowed")
+
+
+def test_cookies_and_further_headers_are_allowed_where_the_settings_say_so(database_path: str) -> None:
+    settings = Settings(database_path, cors_origins=ORIGIN, cors_credentials=True, cors_headers="X-CSRFToken")
+    client = Client(create_app(settings))
+    for origin, allowed in ((ORIGIN, "true"), ("https://evil.example", None)):
+        answer = client.get(f"{API}/inbox", headers={"Origin": origin})
+        assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
+    answer = client.options(f"{API}/3/read", headers=ASKING)
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert "X-CSRFToken" in answer.headers["Access-Control-Allow-Headers"].split(", ")
+    client.close()
+
+
+def test_cookies_are_not_allowed_by_default(open_client: Client) -> None:
+    answer = open_client.get(f"{API}/inbox", headers={"Origin": ORIGIN})
+    assert "Access-Control-Allow-Credentials" not in answer.headers

@@ -115,7 +115,7 @@ def test_unknown_user_and_wrong_password_get_the_same_answer(
     ]
 
     assert {(answer.status_code, answer.text) for answer in answers} == {
-        (401, '{"error":"The username or the password is wrong","code":"wrong_credentials"}')
+        (401, '{"error":"The username or the password is wrong","code":"wrong_credentials"}\n')
     }
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {"Bearer"}
 

@@ -13,7 +13,13 @@ FIELDS = dataclasses.fields(Settings)
 NAMES = [field.name for field in FIELDS]
 
 
-OTHER_VALUES = {"log_format": "text", "cors_origins": "https://app.example", "page_frame_ancestors": "'self'"}
+OTHER_VALUES = {
+    "log_format": "text",
+    "cors_origins": "https://app.example",
+    "cors_credentials": "true",
+    "cors_headers": "X-CSRFToken",
+    "page_frame_ancestors": "'self'",
+}
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 
 
@@ -119,6 +125,8 @@ BAD_VALUES = [
     ("log_format", "xml"),
     ("cors_origins", "app.example"),
     ("cors_origins", "https://app.example/path"),
+    ("cors_credentials", "yes"),
+    ("cors_headers", "X-CSRF: Token"),
     ("send_rate", "-1"),
 ]
 
@@ -157,6 +165,7 @@ def test_bad_platform_value_error_names_its_variable(variable: str, value: str) 
         ("database", None),
         ("cors_origins", 5),
         ("cors_origins", [5]),
+        ("cors_credentials", 1),
         ("log_format", None),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -85,12 +86,18 @@ def test_every_block_of_the_embedding_page_is_tested() -> None:
         ("sql", ""),
         ("python", "flask_site.py"),
         ("python", "test_flask_site.py"),
-        ("python", "mysite/wsgi.py"),
+        ("python", "mysite/urls.py"),
         ("sql", ""),
+        ("python", "mysite/tests.py"),
         ("python", "plain_site.py"),
+        ("python", "bottle_site.py"),
+        ("python", "pyramid_site.py"),
+        ("python", "falcon_site.py"),
         ("python", "moved_site.py"),
+        ("sql", ""),
         ("sh", ""),
         ("python", "test_messages.py"),
+        ("python", "site_by_path.py"),
     ]
 
 
@@ -116,48 +123,115 @@ def test_the_plain_sites_of_the_page_serve_both(reader: Path) -> None:
     run(reader, sys.executable, "-W", "error", "-c", CALLS)
 
 
-DJANGO_CALLS = """
-from mysite.wsgi import application
-from django.contrib.auth.models import User
-from django.test import Client as Browser
+COOKIE_CALLS = """
+import importlib, sys
 from werkzeug.test import Client
 
+name, form = sys.argv[1:]
+browser = Client(importlib.import_module(name).application)
+message = {"recipient": "thea", "content": "Hello"}
+assert browser.post("/api/messages/send", json=message).status_code == 401
+assert browser.post("/login", **{form: {"username": "uma"}}).status_code == 200
+assert browser.post("/api/messages/send", json=message).status_code == 201
+"""
+
+
+@pytest.mark.parametrize(("name", "form"), [("bottle", "data"), ("pyramid", "data"), ("falcon", "json")])
+def test_the_cookie_sites_of_the_page_know_who_is_logged_in(reader: Path, name: str, form: str) -> None:
+    run(reader, sys.executable, "-W", "ignore", "-c", COOKIE_CALLS, f"{name}_site", form)
+
+
+TRIGGER_CALLS = """
+import site_by_path
+from werkzeug.test import Client
+
+def send():
+    message = {"recipient": "thea", "content": "Hello"}
+    calls = Client(site_by_path.messages)
+    return calls.post("/api/messages/send", json=message, environ_base={"REMOTE_USER": "uma"}).status_code
+
+assert send() == 201
+site_by_path.config["database"] = "other.db"
+assert send() == 401
+"""
+
+
+def test_the_trigger_of_the_page_tells_of_a_message_sent_to_the_database_of_the_moment(reader: Path) -> None:
+    run(reader, "msgsvc", "migrate", "--database", "site.db")
+    hosts.script(str(reader / "site.db"), text_of("sql", "CREATE TABLE notices"))
+    run(reader, sys.executable, "-W", "error", "-c", TRIGGER_CALLS)
+    assert hosts.rows(str(reader / "site.db"), "SELECT message_id, username FROM notices") == [(1, "thea")]
+
+
+DJANGO_SETTINGS = """
+INSTALLED_APPS.append("people")
+DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
+"""
+
+DJANGO_MIGRATION = """
+from django.db import migrations
+
+class Migration(migrations.Migration):
+    dependencies = [("auth", "0012_alter_user_first_name_max_length")]
+    operations = [migrations.RunSQL(%r)]
+"""
+
+DJANGO_CALLS = """
+from django.contrib.auth.models import User
+from django.test import Client
+
 def logged_in(user):
-    browser = Browser()
-    browser.force_login(user)
-    client = Client(application)
-    client.set_cookie("sessionid", browser.cookies["sessionid"].value)
+    client = Client()
+    client.force_login(user)
     return client
 
 def send(client, recipient):
-    return client.post("/api/messages/send", json={"recipient": recipient, "content": "Hello"}).status_code
+    message = {"recipient": recipient, "content": "Hello"}
+    return client.post("/api/messages/send", message, content_type="application/json").status_code
 
 uma = logged_in(User.objects.get(username="uma"))
 ada = logged_in(User.objects.create_user("ada", is_superuser=True))
-assert send(Client(application), "uma") == 401
+assert send(Client(), "uma") == 401
 assert send(uma, "ada") == send(ada, "uma") == 201
 assert ada.get("/api/messages/admin/audit").status_code == 200
 assert uma.get("/api/messages/admin/audit").status_code == 403
 User.objects.filter(username="uma").update(is_staff=True, is_superuser=True)
 assert uma.get("/api/messages/admin/audit").status_code == 200
-assert b"Log in" in Client(application).get("/admin/login/").data
+assert b"Log in" in Client().get("/admin/login/").content
 User.objects.filter(username="uma").update(is_active=False)
 assert send(uma, "ada") == 401
 """
 
 
+def statements(script: str) -> list[str]:
+    """The statements of an SQL script, each of which may hold semicolons, as a trigger does."""
+    found, rest = [], script
+    while rest.strip():
+        ends = (match.end() for match in re.finditer(";", rest))
+        end = next(end for end in ends if sqlite3.complete_statement(rest[:end]))
+        found.append(rest[:end].strip())
+        rest = rest[end:]
+    return found
+
+
 @pytest.mark.slow
 def test_the_django_project_of_the_page_serves_both(reader: Path) -> None:
-    wsgi = (reader / "mysite" / "wsgi.py").read_text()
-    (reader / "mysite" / "wsgi.py").unlink()
-    (reader / "mysite").rmdir()
+    texts = {path: path.read_text() for path in (reader / "mysite").iterdir()}
+    shutil.rmtree(reader / "mysite")
     run(reader, sys.executable, "-m", "django", "startproject", "mysite", ".")
-    (reader / "mysite" / "wsgi.py").write_text(wsgi)
+    run(reader, sys.executable, "manage.py", "startapp", "people")
+    for path, text in texts.items():
+        path.write_text(text)
+    with (reader / "mysite" / "settings.py").open("a") as settings:
+        settings.write(DJANGO_SETTINGS)
+    accounts = statements(text_of("sql", "CREATE TABLE users (username"))
+    (reader / "people" / "migrations" / "0001_initial.py").write_text(DJANGO_MIGRATION % accounts)
     run(reader, sys.executable, "manage.py", "migrate", "--verbosity=0")
     create = "from django.contrib.auth.models import User; User.objects.create_user('uma')"
     run(reader, sys.executable, "manage.py", "shell", "--verbosity=0", "-c", create)
-    hosts.script(str(reader / "db.sqlite3"), text_of("sql", "CREATE TABLE users (username"))
-    run(reader, sys.executable, "-c", DJANGO_CALLS)
+    run(reader, sys.executable, "manage.py", "test", "--verbosity=0")
+    in_shell = f"from django.test.utils import setup_test_environment; setup_test_environment(){DJANGO_CALLS}"
+    run(reader, sys.executable, "manage.py", "shell", "--verbosity=0", "-c", in_shell)
 
 
 OLD_MESSAGES = """
@@ -193,7 +267,8 @@ def test_every_variable_on_the_page_is_a_setting(page: Path) -> None:
     assert set(re.findall(r"MSGSVC_[A-Z_]*[A-Z]\b", page.read_text())) - {"MSGSVC_ADMIN"} <= known
 
 
-def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("demo_lines_first", [False, True])
+def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path, demo_lines_first: bool) -> None:
     """Each line of the page runs against the demo's four people; one login is wrong on purpose."""
     database = str(tmp_path / "messages.db")
     people = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
@@ -203,6 +278,9 @@ def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path) -> None:
         for sender, recipient in (("thea", "uma"), ("uma", "thea"), ("thea", "uma")):
             body = {"recipient": recipient, "content": "Hello"}
             service.call("POST", "/api/messages/send", body, Authorization=tokens[sender])
+        if demo_lines_first:
+            for method, call in (("PATCH", "3/read"), ("DELETE", "1")):
+                service.call(method, f"/api/messages/{call}", Authorization=tokens["uma"])
         variables = f"URL={service.url} TOKEN={bare['uma']} ADMIN_TOKEN={bare['adam']}\n"
         statuses = []
         for block in blocks(API):

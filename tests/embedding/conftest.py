@@ -1,6 +1,7 @@
 """Hosts, and applications embedded in them."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,23 @@ def host_path(tmp_path: Path) -> str:
     return path
 
 
-@pytest.fixture(params=["flask", "django", "plain"])
+SITES = {
+    "flask": hosts.flask_site,
+    "flask dispatcher": partial(hosts.flask_site, dispatched=True),
+    "django": hosts.django_site,
+    "django dispatcher": partial(hosts.django_site, dispatched=True),
+    "plain": hosts.plain_site,
+}
+
+
+@pytest.fixture(params=SITES)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     path = tmp_path / "site.db"
-    if request.param == "django":
+    if request.param.startswith("django"):
         path.write_bytes(request.getfixturevalue("django_database"))
-        site = hosts.django_site(str(path))
     else:
         hosts.create_host_database(str(path))
-        site = {"flask": hosts.flask_site, "plain": hosts.plain_site}[request.param](str(path))
+    site = SITES[request.param](str(path))
     yield site
     site.messages.close()
 

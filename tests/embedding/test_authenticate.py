@@ -14,6 +14,7 @@ from embedded import SEND, as_remote_user
 from hosts import rows
 from werkzeug.exceptions import Unauthorized
 from werkzeug.test import Client
+from werkzeug.wrappers import Request
 
 from msgsvc import Settings, create_app, remote_user
 
@@ -61,9 +62,6 @@ def _raise(error: Exception) -> Any:
 @pytest.mark.parametrize(
     "authenticate",
     [
-        pytest.param(lambda _environ: _raise(ValueError("hunter2 secret")), id="raises"),
-        pytest.param(lambda _environ: _raise(Unauthorized("hunter2 secret")), id="aborts"),
-        pytest.param(lambda environ: environ["hunter2 secret"], id="looks for what is not there"),
         pytest.param(lambda _environ: "nobody", id="a name without a row"),
         pytest.param(lambda _environ: "UMA", id="another case"),
         pytest.param(lambda _environ: " uma", id="a blank before"),
@@ -79,7 +77,7 @@ def _raise(error: Exception) -> Any:
         pytest.param(lambda _environ: False, id="False"),
     ],
 )
-def test_failing_authenticate_is_401_and_logged(
+def test_an_authenticate_that_gives_no_name_of_an_account_is_401_and_logged(
     embed: Callable[..., Any],
     host_path: str,
     authenticate: Callable[[Any], Any],
@@ -96,6 +94,43 @@ def test_failing_authenticate_is_401_and_logged(
     assert record.fields["request_id"] == "the-request"
     assert "hunter2" not in caplog.text
     assert record.exc_info is None
+
+
+@pytest.mark.parametrize(
+    "authenticate",
+    [
+        pytest.param(lambda _environ: _raise(ValueError("hunter2 secret")), id="raises"),
+        pytest.param(lambda _environ: _raise(Unauthorized("hunter2 secret")), id="aborts"),
+        pytest.param(lambda environ: environ["hunter2 secret"], id="looks for what is not there"),
+    ],
+)
+@pytest.mark.parametrize("path", ["inbox", "inbox?page=0"])
+def test_an_authenticate_that_raises_is_503_and_logged_once(
+    embed: Callable[..., Any], authenticate: Callable[[Any], Any], path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = Client(embed(authenticate)).get(f"/api/messages/{path}", headers={"X-Request-ID": "the-request"})
+
+    assert (answer.status_code, answer.json["code"]) == (503, "authentication_unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.fields["request_id"] == "the-request"
+    assert "hunter2" not in caplog.text
+    assert record.exc_info is None
+
+
+def test_a_body_that_authenticate_reads_is_not_lost(embed: Callable[..., Any]) -> None:
+    """Whether it reads before the service does or after it."""
+
+    def signed(environ: Any) -> str:
+        return "uma" if b"Hello" in Request(environ).get_data() else ""
+
+    def reading_first(environ: Any, start_response: Any) -> Any:
+        assert b"Hello" in Request(environ).get_data()
+        return app(environ, start_response)
+
+    app = embed(signed)
+    for wsgi in (app, reading_first):
+        assert Client(wsgi).post(SEND, json={"recipient": "thea", "content": "Hello"}).status_code == 201
 
 
 def test_anonymous_call_is_401_without_a_warning(embed: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:

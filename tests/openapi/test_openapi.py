@@ -85,7 +85,7 @@ def test_every_component_is_used(document: dict[str, Any]) -> None:
     used = set(re.findall(r"#/components/(\w+)/([\w-]+)", str(document)))
     # Responses outside any operation (unknown path, errors of the server itself) and the components only they use.
     used |= {("responses", "Error404"), ("responses", "Error405"), ("securitySchemes", "session")}
-    used |= {("examples", code) for code in ("bad_request", "headers_too_large")}
+    used |= {("examples", code) for code in ("bad_request", "headers_too_large", "authentication_unavailable")}
     components = document["components"]
     assert used == {(kind, name) for kind, named in components.items() for name in named}
 

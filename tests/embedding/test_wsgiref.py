@@ -1,0 +1,46 @@
+"""wsgiref, a server that does not hand on chunked bodies."""
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing on standard error."""
+
+
+@pytest.fixture
+def port(embed: Callable[..., Any]) -> Iterator[int]:
+    app = embed(lambda environ: environ.get("HTTP_X_USER"))
+    with make_server("127.0.0.1", 0, app, handler_class=_Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def call(port: int, user: str, line: str, body: object, *, chunked: bool = False) -> tuple[int, Any]:
+    method, path = line.split()
+    sent = json.dumps(body).encode()
+    headers = {"X-User": user, "Content-Type": "application/json"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request(method, f"/api/messages/{path}", iter([sent]) if chunked else sent, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def test_a_chunked_body_marks_nothing_as_read(port: int) -> None:
+    for _ in range(5):
+        assert call(port, "thea", "POST send", {"recipient": "uma", "content": "Hello"})[0] == 201
+    status, answer = call(port, "uma", "PATCH conversation/thea/read", {"up_to": 1}, chunked=True)
+    assert (status, answer["code"]) == (411, "length_required")
+    marked = call(port, "uma", "PATCH conversation/thea/read", {"up_to": 1})
+    assert marked == (200, {"with_user": "thea", "marked": 1})
