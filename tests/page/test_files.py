@@ -18,6 +18,8 @@ POLICY = (
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
+GZIP = {"Accept-Encoding": "gzip"}
+
 
 def application(authenticate: object = None, **settings: str) -> Client:
     return Client(create_app(Settings(database=":memory:", **settings), authenticate=authenticate))
@@ -92,9 +94,33 @@ def test_embedded_the_page_hears_who_the_host_has_logged_in() -> None:
 
 
 def test_all_files_together_are_small() -> None:
-    served = application()
-    size = sum(len(gzip.compress(served.get(served_path(name)).data, 9)) for name in FILES)
-    assert size <= 30 * 1024, json.dumps({"bytes": size})
+    client = application()
+    sizes = {name: len(client.get(served_path(name), headers=GZIP).data) for name in FILES}
+    assert sum(sizes.values()) <= 30 * 1024, json.dumps(sizes)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_encoding_has_its_own_entity_tag(name: str) -> None:
+    client = application()
+    plain = client.get(served_path(name))
+    zipped = client.get(served_path(name), headers=GZIP)
+    assert gzip.decompress(zipped.data) == plain.data
+    assert (plain.headers.get("Content-Encoding"), zipped.headers["Content-Encoding"]) == (None, "gzip")
+    assert plain.headers["Vary"] == zipped.headers["Vary"] == "Accept-Encoding"
+    assert plain.headers["ETag"] != zipped.headers["ETag"]
+    refused = client.get(served_path(name), headers={"Accept-Encoding": "gzip;q=0, br"})
+    assert refused.headers["ETag"] == plain.headers["ETag"]
+    known = {"If-None-Match": zipped.headers["ETag"]}
+    assert client.get(served_path(name), headers={**GZIP, **known}).status_code == 304
+    assert client.get(served_path(name), headers=known).status_code == 200
+
+
+def test_scripts_and_styles_are_served_without_comments_and_indentation() -> None:
+    client = application()
+    for name in FILES:
+        if name.endswith((".js", ".css")):
+            lines = client.get(served_path(name)).text.split("\n")
+            assert [line for line in lines if line != line.strip() or line[:2] in {"", "//", "/*"}] == [], name
 
 
 def test_nothing_in_the_files_comes_from_elsewhere() -> None:
