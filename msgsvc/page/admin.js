@@ -1,8 +1,10 @@
 // What admins do: look at a conversation with a reason, read the audit, manage accounts.
-import { call, path } from './api.js';
-import { alert, announce, bdi, button, checkbox, field, find, form, formDialog, h, nameInput, note, passwordInput, say, serviceAway, showTyped, unseen } from './dom.js';
+import { call, path } from './service.js';
+import {
+  alert, announce, bdi, button, checkbox, count, field, find, form, formDialog, fullDate, h, isRole, nameInput, note, passwordInput, roleName, ROLES, say,
+  serviceAway, shown, showTyped, stamp, unseen,
+} from './dom.js';
 import { createLog, keepPlace, loader } from './log.js';
-import { ROLES, count, fullDate, isRole, roleName, shown, stamp } from './words.js';
 
 const PAGE = 50;
 

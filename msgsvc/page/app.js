@@ -1,14 +1,12 @@
 // The page: which view is shown, the way from one to the other, and what happens when a session begins and ends.
-import { accountMenu, endedNote, showLogin, showMustChange } from './account.js';
-import { embedded, events, path } from './api.js';
+import { choosePerson, chosenPerson, embedded, path, poll, resumeSending, startPolling, stopPolling } from './service.js';
 import { focusNew, newMessage } from './composer.js';
 import * as conversation from './conversation.js';
-import { announce, banner, byId, find, h, note, retitle } from './dom.js';
-import * as drafts from './drafts.js';
+import { announce, banner, byId, clock, find, h, note, retitle, shown } from './dom.js';
 import * as inbox from './inbox.js';
-import * as polling from './polling.js';
-import { isAdmin, isStillMe, leave, logout, me, restore, unwatch, watch } from './session.js';
-import { clock, shown } from './words.js';
+import {
+  accountMenu, endedNote, isAdmin, isStillMe, leave, logout, me, restore, showLogin, showMustChange, unwatch, watch,
+} from './session.js';
 
 const TABS = { '': 'Inbox', 'look-up': 'Look-up', audit: 'Audit', ...(!embedded && { accounts: 'Accounts' }) };
 
@@ -24,16 +22,16 @@ function begin() {
   tabs.hidden = !isAdmin();
   tabs.replaceChildren(...Object.entries(TABS).map(([view, label]) => h('a', { href: `#/${view}` }, label)));
   watch(() => endByPerson(false));
-  polling.start(ask, reportPolling);
+  startPolling(ask, reportPolling);
   inbox.load().then(() => inbox.isShown() && announce(inbox.unreadText()));
-  drafts.resume();
+  resumeSending();
   route();
   return null;
 }
 
 // Takes everything of a session from the document.
 function clear() {
-  polling.stop();
+  stopPolling();
   unwatch();
   conversation.closeConversation();
   inbox.discard();
@@ -60,8 +58,8 @@ function endByPerson(everywhere) {
   ending.catch(() => find('.problem')?.append(endedNote('no_answer')));
 }
 
-events.addEventListener('ended', ({ detail }) => end(detail));
-events.addEventListener('mustchange', () => { clear(); showMustChange(begin); });
+addEventListener('ended', ({ detail }) => end(detail));
+addEventListener('mustchange', () => { clear(); showMustChange(begin); });
 
 // Polling.
 
@@ -81,7 +79,7 @@ function reportPolling(error, at) {
 }
 
 addEventListener('offline', () => me.username && reportPolling(true));
-addEventListener('pollnow', polling.poll);
+addEventListener('pollnow', poll);
 
 // Views.
 
@@ -141,17 +139,17 @@ addEventListener('deleted', ({ detail: partner }) => {
   openBefore = null;
   location.hash = '#/';
   announce(`Conversation with ${shown(partner)} deleted`);
-  polling.poll();
+  poll();
 });
-drafts.events.addEventListener('sent', ({ detail: { partner } }) => {
-  if (drafts.chosen()?.username === partner) {
-    drafts.choose(null);
+addEventListener('sent', ({ detail: { partner } }) => {
+  if (chosenPerson()?.username === partner) {
+    choosePerson(null);
     if (parse()[0] === 'new') {
       location.hash = path`#/conversation/${partner}`;
       announce(`Sent to ${shown(partner)}`);
     }
   }
-  polling.poll();
+  poll();
 });
 skip.addEventListener('click', (event) => {
   event.preventDefault();

@@ -1,10 +1,8 @@
 // Writing: the composer with what it says about the state of sending, and the pane for a new message.
-import { call, path } from './api.js';
-import * as drafts from './drafts.js';
-import { alert, announce, bdi, button, field, find, h, nameInput, note, say, serviceAway } from './dom.js';
+import { call, choosePerson, chosenPerson, forgetDraft, path, readDraft, sendDraft, sending, stopSending, writeDraft } from './service.js';
+import { alert, announce, bdi, button, clock, count, field, find, h, nameInput, note, roleName, say, serviceAway, shown } from './dom.js';
 import { rowOf } from './inbox.js';
 import { isPatient, mayWrite } from './session.js';
-import { clock, count, roleName, shown } from './words.js';
 
 const LIMIT = 5000;
 const SUBJECT_LIMIT = 100;
@@ -56,19 +54,19 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
 
   // The fields show the draft.
   function fill() {
-    const { content, subject: about } = drafts.read(partner);
+    const { content, subject: about } = readDraft(partner);
     [text.value, subject.value, kept] = [content, about, content || about];
     showSubject(about);
   }
 
   function keep() {
-    const { content, subject: about } = drafts.read(partner);
-    if (content !== text.value || about !== subject.value) kept = drafts.write(partner, { content: text.value, subject: subject.value });
+    const { content, subject: about } = readDraft(partner);
+    if (content !== text.value || about !== subject.value) kept = writeDraft(partner, { content: text.value, subject: subject.value });
   }
 
   function written() {
     keep();
-    if (drafts.state(partner).phase) drafts.edit(partner);
+    if (sending(partner).phase) stopSending(partner);
     text.removeAttribute('aria-invalid');
     notes.replaceChildren();
     show();
@@ -89,7 +87,7 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
       text.setAttribute('aria-invalid', true);
     } else {
       keep();
-      drafts.send(partner, newest());
+      sendDraft(partner, newest());
     }
   }
 
@@ -98,26 +96,26 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
   }
 
   async function stopAndLook() {
-    const draft = drafts.read(partner);
-    drafts.edit(partner);
+    const draft = readDraft(partner);
+    stopSending(partner);
     text.focus();
     if (await isThere(draft)) {
-      drafts.forget(partner);
+      forgetDraft(partner);
       changed({ detail: partner });
     } else notes.replaceChildren(note('', '', 'Your first text may have arrived. Please look before you send.', 'status'));
   }
 
-  const isBusy = () => ['sending', 'unknown', 'waiting'].includes(drafts.state(partner).phase);
+  const isBusy = () => ['sending', 'unknown', 'waiting'].includes(sending(partner).phase);
 
   function show() {
-    const { phase, at } = drafts.state(partner);
+    const { phase, at } = sending(partner);
     text.readOnly = subject.readOnly = isBusy();
     send.setAttribute('aria-disabled', isBusy());
     edit.hidden = phase !== 'unknown' && phase !== 'waiting';
     clearTimeout(slow);
     if (phase === 'sending') slow = setTimeout(() => status.replaceChildren('Still sending. Your text is kept.'), 5000);
     status.replaceChildren({ sending: 'Sending…', unknown: 'Trying again…', waiting: `Waiting until ${clock(at)}` }[phase] ?? `${kept ? 'Kept in this tab. ' : ''}${counted()}`);
-    if (phase) notes.replaceChildren(phaseNote(drafts.state(partner)));
+    if (phase) notes.replaceChildren(phaseNote(sending(partner)));
   }
 
   function phaseNote({ phase, at, refusal }) {
@@ -131,15 +129,15 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
 
   function changed({ detail }) {
     if (detail !== partner) return;
-    if (!node.isConnected) return drafts.events.removeEventListener('change', changed);
-    if (!drafts.read(partner).content && !isBusy()) {
+    if (!node.isConnected) return removeEventListener('draft', changed);
+    if (!readDraft(partner).content && !isBusy()) {
       fill();
       notes.replaceChildren();
     }
     show();
   }
 
-  drafts.events.addEventListener('change', changed);
+  addEventListener('draft', changed);
   text.addEventListener('input', written);
   subject.addEventListener('input', written);
   fill();
@@ -153,7 +151,7 @@ export function newMessage() {
   const node = h('section.thread', { 'aria-label': 'New message' }, h('div.head', h('a.back', { href: '#/' }, 'Back'),
     h('h2', { tabindex: -1 }, 'New message'), button('Close', () => { location.hash = '#/'; }, 'close')), body);
   if (!mayWrite()) body.append(outside());
-  else if (drafts.chosen()) showChosen(body);
+  else if (chosenPerson()) showChosen(body);
   else showSearch(body);
   return node;
 }
@@ -211,24 +209,24 @@ async function choose(body, person, carried) {
   if (carried) carry(carried, username);
   announce(`${shown(username)} chosen`);
   const exists = rowOf(username) || (await call('GET', path`/conversation/${username}?limit=1`).catch(() => ({ messages: [] }))).messages.length;
-  drafts.choose(exists ? null : person);
+  choosePerson(exists ? null : person);
   if (exists) location.hash = path`#/conversation/${username}`;
   else showChosen(body);
 }
 
 // What was written for one person goes to another; what was written for that one is not lost.
 function carry(from, to) {
-  const { content, subject } = drafts.read(from);
-  const there = drafts.read(to);
+  const { content, subject } = readDraft(from);
+  const there = readDraft(to);
   if (from === to || !(content || subject)) return;
-  drafts.forget(from);
-  drafts.write(to, { content: [there.content, content].filter(Boolean).join('\n\n'), subject: there.subject || subject });
+  forgetDraft(from);
+  writeDraft(to, { content: [there.content, content].filter(Boolean).join('\n\n'), subject: there.subject || subject });
 }
 
 function showChosen(body) {
-  const { username, role } = drafts.chosen();
+  const { username, role } = chosenPerson();
   body.replaceChildren(h('div.chosen', h('span', h('b', bdi(username)), ' ', h('span.hint', roleName(role))), button('Choose somebody else', () => {
-    drafts.choose(null);
+    choosePerson(null);
     showSearch(body, username);
     focusNew();
   }, 'quiet')), composer(username, { isNew: true }));

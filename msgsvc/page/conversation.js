@@ -1,13 +1,10 @@
 // The open conversation: loading and its older parts, what was seen, options, and writing.
-import { unblock } from './account.js';
-import { call, emit, path } from './api.js';
+import { call, emit, path, readDraft, sending, stopSending } from './service.js';
 import { composer, ruleNote } from './composer.js';
-import * as drafts from './drafts.js';
-import { announce, ask, bdi, button, find, h, menu, note, say, sorry, sync } from './dom.js';
+import { announce, ask, bdi, button, count, find, h, menu, note, say, shown, sorry, sync } from './dom.js';
 import { change as changeInbox, loadFailed, rowOf } from './inbox.js';
 import { createLog, keepPlace, loader, scrollerOf, watchSeen } from './log.js';
-import { isPatient, me } from './session.js';
-import { count, shown } from './words.js';
+import { isPatient, me, unblock } from './session.js';
 
 const PAGE = 50;
 const LARGEST_PAGE = 200;
@@ -161,7 +158,7 @@ export async function refresh(isChanged) {
   else if (fresh.length) announce(`${fresh.length} new messages`);
 }
 
-drafts.events.addEventListener('sent', ({ detail: { partner, message } }) => {
+addEventListener('sent', ({ detail: { partner, message } }) => {
   if (partner !== open?.partner) return;
   announce('Sent');
   if (open.hasNewer) return openAgain();
@@ -223,10 +220,10 @@ function showWriting(code) {
   if (code === open.code) return;
   open.code = code;
   const { partner, writing } = open;
-  if (code && drafts.state(partner).phase === 'refused') drafts.edit(partner);
+  if (code && sending(partner).phase === 'refused') stopSending(partner);
   const rule = code && ruleNote(code, partner);
   // A text that cannot be sent stays, to be copied.
-  const isKept = !rule || drafts.read(partner).content;
+  const isKept = !rule || readDraft(partner).content;
   writing.replaceChildren(rule ?? '', isKept ? composer(partner, { newest: () => open.newest, isThere }) : '');
 }
 
@@ -294,7 +291,7 @@ async function deleteMessage({ id: gone }) {
   showOptions();
   (neighbour ? find('.dots', log.nodeOf(neighbour.id)) : log.node).focus();
   announce('Message deleted');
-  return emit(window, 'pollnow');
+  return emit('pollnow');
 }
 
 async function deleteConversation() {
@@ -307,5 +304,5 @@ async function deleteConversation() {
     return;
   }
   changeInbox(partner, Infinity, true);
-  emit(window, 'deleted', partner);
+  emit('deleted', partner);
 }

@@ -1,8 +1,7 @@
 // The list of conversations: unread counts, only the unread, more on demand.
-import { call } from './api.js';
-import { alert, announce, bdi, button, byId, h, note, retitle, sync, serviceAway, unseen } from './dom.js';
+import { call } from './service.js';
+import { alert, announce, bdi, button, byId, clock, count, h, listTime, note, retitle, roleName, serviceAway, shown, sync, unseen } from './dom.js';
 import { isPatient } from './session.js';
-import { clock, count, listTime, roleName, shown } from './words.js';
 
 const PAGE = 20;
 const RETRY_MILLISECONDS = 15_000;

@@ -1,7 +1,6 @@
 // The log of a conversation: days, messages, the line above the unread, and which messages were seen. Messages that
 // stay are never built anew.
-import { alert, announce, bdi, button, h, sync } from './dom.js';
-import { clock, dayAndMonth, dayKey, longDay, shown } from './words.js';
+import { alert, announce, bdi, button, clock, dayAndMonth, dayKey, h, longDay, shown, sync } from './dom.js';
 
 const FOLLOW_MILLISECONDS = 10 * 60_000;
 const SEEN_MILLISECONDS = 300;
