@@ -50,7 +50,7 @@ function listing(caption, heads, fields, label, moreLabel, load) {
   }
   const table = h('table', { role: 'table', hidden: true }, h('caption.unseen', caption), h('thead', { role: 'rowgroup' },
     h('tr', { role: 'row' }, heads.map((head) => h('th', { scope: 'col', role: 'columnheader' }, head || unseen('Actions'))))), body);
-  return [show, h('form.row', { onsubmit: (event) => { event.preventDefault(); show(); } }, fields, h('button', label)), state, table, more];
+  return [show, h('form.row', { onsubmit: () => show() }, fields, h('button', label)), state, table, more];
 }
 
 const rowButton = (text, rest, onclick) => button([text, unseen(` ${rest}`)], onclick);

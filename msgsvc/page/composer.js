@@ -1,7 +1,6 @@
 // Writing: the composer with what it says about the state of sending, and the pane for a new message.
 import { call, choosePerson, chosenPerson, forgetDraft, path, readDraft, sendDraft, sending, stopSending, writeDraft } from './service.js';
-import { alert, announce, bdi, button, clock, count, field, find, h, nameInput, note, roleName, say, serviceAway, shown } from './dom.js';
-import { rowOf } from './inbox.js';
+import { alert, announce, bdi, button, clock, count, field, find, goTo, h, nameInput, note, roleName, say, serviceAway, shown, thread } from './dom.js';
 import { isPatient, mayWrite } from './session.js';
 
 const LIMIT = 5000;
@@ -13,7 +12,7 @@ const outside = () => note('warn', 'You cannot write messages with this account'
 
 // The note for a rule that forbids writing, or null where the refusal is something else.
 export function ruleNote(code, name, role) {
-  const elsewhere = button('Write to somebody else', () => { location.hash = '#/new'; });
+  const elsewhere = button('Write to somebody else', goTo('#/new'));
   if (!mayWrite()) return outside();
   if (code === 'reply_only') {
     return note('warn', say`You cannot write to ${name} yet`, say`Clinicians write first. When ${name} has written to you, you can answer here. To ask something now, write to your therapist.`, role, elsewhere);
@@ -67,15 +66,14 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
   function written() {
     keep();
     if (sending(partner).phase) stopSending(partner);
-    text.removeAttribute('aria-invalid');
+    text.ariaInvalid = null;
     notes.replaceChildren();
     show();
     clearTimeout(said);
     said = setTimeout(() => { if (left() < 0 || SAID_AT.includes(left())) announce(counted()); }, 1000);
   }
 
-  function submit(event) {
-    event.preventDefault();
+  function submit() {
     if (isBusy()) return;
     let problem = '';
     if (left() < 0) problem = `A message has at most 5,000 characters. Please make it ${-left()} shorter, or send it in two parts.`;
@@ -84,7 +82,7 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
     text.focus();
     if (problem) {
       notes.replaceChildren(alert('', problem));
-      text.setAttribute('aria-invalid', true);
+      text.ariaInvalid = true;
     } else {
       keep();
       sendDraft(partner, newest());
@@ -110,7 +108,7 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
   function show() {
     const { phase, at } = sending(partner);
     text.readOnly = subject.readOnly = isBusy();
-    send.setAttribute('aria-disabled', isBusy());
+    send.ariaDisabled = isBusy();
     edit.hidden = phase !== 'unknown' && phase !== 'waiting';
     clearTimeout(slow);
     if (phase === 'sending') slow = setTimeout(() => status.replaceChildren('Still sending. Your text is kept.'), 5000);
@@ -148,8 +146,7 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
 // A new message: who gets it, found by search, then the composer for it.
 export function newMessage() {
   const body = h('div.sheet');
-  const node = h('section.thread', { 'aria-label': 'New message' }, h('div.head', h('a.back', { href: '#/' }, 'Back'),
-    h('h2', { tabindex: -1 }, 'New message'), button('Close', () => { location.hash = '#/'; }, 'close')), body);
+  const node = thread('New message', 'New message', button('Close', goTo('#/'), 'close'), body);
   if (!mayWrite()) body.append(outside());
   else if (chosenPerson()) showChosen(body);
   else showSearch(body);
@@ -198,7 +195,7 @@ function showSearch(body, carried) {
   };
   input.addEventListener('input', () => searchSoon(SEARCH_MILLISECONDS));
   const hint = isPatient() ? 'Type the first letters of a name. To write to another patient, type the whole username. Clinicians write first.' : 'Type the first letters of a username.';
-  body.replaceChildren(h('form', { role: 'search', onkeydown: keys, onsubmit: (event) => { event.preventDefault(); searchSoon(0); } },
+  body.replaceChildren(h('form', { role: 'search', onkeydown: keys, onsubmit: () => searchSoon(0) },
     field('Send to', input, hint), results, nobody));
   search();
 }
@@ -208,7 +205,8 @@ async function choose(body, person, carried) {
   const { username } = person;
   if (carried) carry(carried, username);
   announce(`${shown(username)} chosen`);
-  const exists = rowOf(username) || (await call('GET', path`/conversation/${username}?limit=1`).catch(() => ({ messages: [] }))).messages.length;
+  const { messages } = await call('GET', path`/conversation/${username}?limit=1`).catch(() => ({ messages: [] }));
+  const exists = messages.length;
   choosePerson(exists ? null : person);
   if (exists) location.hash = path`#/conversation/${username}`;
   else showChosen(body);
@@ -233,5 +231,4 @@ function showChosen(body) {
   focusNew();
 }
 
-// Where the focus goes when the pane opens.
-export const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();
+const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();

@@ -23,6 +23,9 @@ export function h(tag, ...children) {
   return node;
 }
 
+// Forms are sent by their listeners alone.
+addEventListener('submit', (event) => event.preventDefault());
+
 export const bdi = (name) => h('bdi', shown(name));
 export const unseen = (text) => h('span.unseen', text);
 
@@ -49,6 +52,9 @@ export const note = (kind, title, body, role, ...buttons) => h('div', { class: `
 
 export const alert = (title, body, ...buttons) => note('bad', title, body, 'alert', ...buttons);
 export const serviceAway = () => alert('The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.');
+
+// The note for what could not be loaded; the polling tries again at that time, else soon.
+export const loadFailed = (title, at, again) => note('bad', title, `The service did not answer. Nothing is lost. This page tries again at ${clock(at || Date.now() + 15_000)}.`, 'status', button('Try again', again));
 
 // A label, its field, and a hint that describes it.
 export function field(label, input, hint) {
@@ -92,7 +98,7 @@ export function menu(opener, ...items) {
   const node = h('div.menu', opener, panel);
   const set = (open) => {
     panel.hidden = !open;
-    opener.setAttribute('aria-expanded', open);
+    opener.ariaExpanded = open;
     openMenu = open ? { node, set } : null;
   };
   const close = () => { opener.focus(); set(false); };
@@ -119,6 +125,24 @@ export function dialog(heading, body, ...buttons) {
 
 export const safe = { autofocus: true };
 
+// Where a click leads; and a link past what stands before `target`, seen on focus.
+export const goTo = (hash) => () => { location.hash = hash; };
+export const skipLink = (text, target) => h('a.skip', { href: location.hash || '#/', onclick: (event) => { event.preventDefault(); find(target)?.focus(); } }, text);
+
+// The pane of a conversation or of a new message.
+export const thread = (name, heading, headParts, ...parts) => h('section.thread', { 'aria-label': name },
+  h('div.head', h('a.back', { href: '#/' }, 'Back'), h('h2', { tabindex: -1 }, heading), headParts), parts);
+
+// Says that something is being loaded, if `loading` takes longer than that.
+export async function waitFor(loading, node, text) {
+  const timer = setTimeout(() => node.replaceChildren(h('p.hint', text)), 400);
+  try {
+    return await loading;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 // A question: true for the button that acts, false for Esc and the safe button, which has the focus.
 export const ask = (heading, paragraphs, act, keep) => new Promise((resolve) => {
   const box = dialog(heading, paragraphs.map((text) => h('p', text)),
@@ -138,8 +162,7 @@ export const sorry = () => tell(serviceAway());
 export function form(fields, label, submit, ...others) {
   const problem = h('div.problem');
   let busy = false;
-  return h('form', { novalidate: true, onsubmit: async (event) => {
-    event.preventDefault();
+  return h('form', { novalidate: true, onsubmit: async () => {
     if (busy) return;
     busy = true;
     const refused = await submit();

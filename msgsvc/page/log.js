@@ -1,6 +1,6 @@
 // The log of a conversation: days, messages, the line above the unread, and which messages were seen. Messages that
 // stay are never built anew.
-import { alert, announce, bdi, button, clock, dayAndMonth, dayKey, h, longDay, shown, sync } from './dom.js';
+import { alert, announce, bdi, button, clock, dayAndMonth, dayKey, h, longDay, shown, sync, waitFor } from './dom.js';
 
 const FOLLOW_MILLISECONDS = 10 * 60_000;
 const SEEN_MILLISECONDS = 300;
@@ -17,7 +17,7 @@ export function createLog(isOwn, ondelete) {
 
   function closeRow() {
     openRow?.row.remove();
-    openRow?.dots.setAttribute('aria-expanded', false);
+    if (openRow) openRow.dots.ariaExpanded = false;
     openRow = null;
   }
 
@@ -29,7 +29,7 @@ export function createLog(isOwn, ondelete) {
       if (wasOpen) return;
       const row = h('p', button('Delete message', () => { dots.focus(); closeRow(); ondelete(message); }, 'bad'));
       openRow = { row, dots };
-      dots.setAttribute('aria-expanded', true);
+      dots.ariaExpanded = true;
       item.append(row);
       row.scrollIntoView({ block: 'nearest' });
     }, 'dots', { 'aria-expanded': 'false', 'aria-label': `Options for the message ${who} on ${dayAndMonth(message.sent_at)} at ${clock(message.sent_at)}` });
@@ -110,19 +110,17 @@ export function keepPlace(log, change) {
 
 // A button that loads more at one end of a log: says that it is loading, what came, and what went wrong.
 export function loader(label, load) {
-  const state = h('div.hint');
+  const state = h('div');
   let busy = false;
   const run = async () => {
     if (busy) return;
     busy = true;
-    const timer = setTimeout(() => state.replaceChildren('Loading older messages…'), 400);
     try {
-      announce(await load());
+      announce(await waitFor(load(), state, 'Loading older messages…'));
       state.replaceChildren();
     } catch {
       state.replaceChildren(alert('', 'The older messages could not be loaded.', button('Try again', run)));
     }
-    clearTimeout(timer);
     busy = false;
   };
   return h('div.loader', button(label, run), state);

@@ -44,7 +44,7 @@ export async function login(username, password) {
   begin(account, password);
 }
 
-export async function changePassword(current, chosen) {
+async function changePassword(current, chosen) {
   await call('PUT', '/auth/password', { body: { current_password: current, new_password: chosen } });
   Object.assign(me, { mustChange: false, typed: '' });
 }
@@ -138,6 +138,8 @@ export function endedNote(reason) {
     ' If you were writing something, it is kept in this tab. Log in again to go on with it.'], 'alert');
 }
 
+export const emergency = () => h('p.hint.rule', 'Messages may not be read at once. In an emergency, call your local emergency number.');
+
 const suspended = () => alert('Your account is closed for now', 'You cannot log in with it. Your messages are kept. Please ask the people who gave you your account.');
 
 // What a person without a session sees.
@@ -157,7 +159,7 @@ export function showLogin(onlogin, reason) {
       return loginRefused(refusal);
     }
   }), h('p.hint', 'Forgotten your password? Ask the people who gave you your account. They can set a new one.'),
-  h('p.hint.rule', 'Messages may not be read at once. In an emergency, call your local emergency number.'));
+  emergency());
   if (reason) find('.problem').append(endedNote(reason));
   return (find('.note') ?? username).focus();
 }
