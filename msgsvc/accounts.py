@@ -1,20 +1,36 @@
 """What is done to accounts, by admins over HTTP and by the command line alike; every change leaves an audit row."""
 
-from msgsvc import fields
+from msgsvc import fields, logins
 from msgsvc.audit import Actor, audit
 from msgsvc.errors import ApiError
+from msgsvc.passwords import StoredPassword, new_password
 from msgsvc.request import Services
 from msgsvc.settings import SettingsError
 from msgsvc.storage.base import Transaction
 from msgsvc.times import stored
 
+PASSWORD_CHANGES_AN_HOUR = 5
 
-def create(transaction: Transaction, by: Actor, username: str, role: str, password_hash: str) -> None:
+
+def create(transaction: Transaction, by: Actor, username: str, role: str, password: StoredPassword) -> None:
     """Raises ApiError 409 where the name is taken."""
     if not transaction.run("insert_user", username=username, role=role):
         raise ApiError("user_exists")
-    transaction.run("upsert_password", username=username, password_hash=password_hash)
+    clear_name(transaction, username)
+    _store_password(transaction, username, password)
     audit(transaction, by, "user_created", username, role)
+
+
+def clear_name(transaction: Transaction, username: str) -> None:
+    """Removes what an earlier owner of the name left, except messages and the audit."""
+    transaction.run("delete_sessions_by_username", username=username, kept_id=None)
+    transaction.run("delete_credentials", username=username)
+    transaction.run("delete_login_attempts", subject=logins.account_subject(username))
+    transaction.run("delete_login_addresses_by_username", username=username)
+    transaction.run("delete_suspension", username=username)
+    transaction.run("delete_blocks_of_username", username=username)
+    transaction.run("delete_send_limit", username=username)
+    transaction.run("delete_idempotency_keys_by_sender", username=username)
 
 
 def create_first_admin(services: Services) -> None:
@@ -30,14 +46,14 @@ def create_first_admin(services: Services) -> None:
             return
     try:
         username = fields.new_username("admin_username (MSGSVC_ADMIN_USERNAME)", settings.admin_username)
-        password = fields.password("admin_password (MSGSVC_ADMIN_PASSWORD)", settings.admin_password)
+        text = new_password("admin_password (MSGSVC_ADMIN_PASSWORD)", settings.admin_password, username)
     except ApiError as error:
         raise SettingsError(error.sentence) from None
-    password_hash = services.passwords.hash(password)
+    password = StoredPassword(services.passwords.hash(text))
 
     def create_once(transaction: Transaction) -> None:
         if transaction.one("count_users", role=None) == (0,):
-            create(transaction, Actor("settings", services.clock()), username, "admin", password_hash)
+            create(transaction, Actor("settings", services.clock()), username, "admin", password)
 
     database.write(create_once)
 
@@ -52,28 +68,38 @@ def change_role(transaction: Transaction, by: Actor, username: str, role: str) -
     audit(transaction, by, "role_changed", username, f"{old_role} to {role}")
 
 
-def reset_password(transaction: Transaction, by: Actor, username: str, password_hash: str) -> None:
+def reset_password(transaction: Transaction, by: Actor, username: str, password: StoredPassword) -> None:
     """Ends every session of the account. Raises ApiError 404 without such an account."""
     _role_and_suspension(transaction, username)
-    _set_password(transaction, username, password_hash, kept_session_id=None)
+    _set_password(transaction, username, password, kept_session_id=None)
     audit(transaction, by, "password_reset", username)
 
 
-def change_own_password(transaction: Transaction, by: Actor, session_id: int | None, password_hash: str) -> None:
-    """Ends every session of the account but this one."""
-    _set_password(transaction, by.name, password_hash, kept_session_id=session_id)
-    audit(transaction, by, "password_changed", by.name)
+def change_own_password(
+    transaction: Transaction, by: Actor, username: str, session_id: int | None, password_hash: str
+) -> None:
+    """Ends every session of the account but this one. Raises ApiError 429 beyond the changes of an hour."""
+    now = int(by.now)
+    hour = {"now": now, "hour_ago": now - 3600}
+    if not transaction.first("update_password_changes", username=username, limit=PASSWORD_CHANGES_AN_HOUR, **hour):
+        (since,) = transaction.one("select_password_changes", username=username)
+        raise ApiError("too_many_password_changes", retry_after=max(1, since + 3600 - now))
+    _set_password(transaction, username, StoredPassword(password_hash), kept_session_id=session_id)
+    audit(transaction, by, "password_changed", username)
 
 
-def login_subject(username: str) -> str:
-    """Under which name the login throttle counts the attempts for an account."""
-    return f"user:{username}"
-
-
-def _set_password(transaction: Transaction, username: str, password_hash: str, *, kept_session_id: int | None) -> None:
-    transaction.run("upsert_password", username=username, password_hash=password_hash)
+def _set_password(
+    transaction: Transaction, username: str, password: StoredPassword, *, kept_session_id: int | None
+) -> None:
+    _store_password(transaction, username, password)
     transaction.run("delete_sessions_by_username", username=username, kept_id=kept_session_id)
-    transaction.run("delete_login_attempts", subject=login_subject(username))
+    transaction.run("delete_login_attempts", subject=logins.account_subject(username))
+
+
+def _store_password(transaction: Transaction, username: str, password: StoredPassword) -> None:
+    transaction.run(
+        "upsert_password", username=username, password_hash=password.hash, must_change=int(password.must_change)
+    )
 
 
 def suspend(transaction: Transaction, by: Actor, username: str) -> None:

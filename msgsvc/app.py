@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgsvc.accounts import create_first_admin
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
+from msgsvc.client_address import ClientAddresses
 from msgsvc.middleware import Answer, Call
 from msgsvc.openapi import document
 from msgsvc.page import page_routes
 from msgsvc.request import Services
 from msgsvc.routes import Route, routes, url_map
+from msgsvc.sessions import shorten_sessions
 from msgsvc.settings import Settings
 from msgsvc.storage.engines import engine_for
 from msgsvc.tokens import PasswordHasher
@@ -61,7 +63,19 @@ def create_app(
     seconds since the epoch.
     Raises SettingsError, MigrationError or OSError.
     """
-    settings = settings or Settings.from_environ(os.environ)
+    app = build_app(settings or Settings.from_environ(os.environ), authenticate, clock)
+    try:
+        shorten_sessions(app.services.database, app.services.settings)
+    except Exception:
+        app.close()
+        raise
+    return app
+
+
+def build_app(
+    settings: Settings, authenticate: Authenticate | None = None, clock: Callable[[], float] = time.time
+) -> App:
+    """The application for a command that serves no calls: its settings do not shorten the sessions there are."""
     standalone = authenticate is None
     table = routes(settings.prefix, standalone=standalone)
     services = Services(
@@ -70,6 +84,7 @@ def create_app(
         SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate),
         clock,
         PasswordHasher(settings.threads),
+        ClientAddresses(settings),
         document(table, standalone=standalone),
     )
     app = App(services, table + page_routes(settings, standalone=standalone))

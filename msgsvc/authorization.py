@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from msgsvc import fields
 from msgsvc.errors import ApiError
 from msgsvc.json_http import bearer_token
+from msgsvc.sessions import live_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Snapshot
-from msgsvc.tokens import session_limits, token_hash
+from msgsvc.tokens import token_hash
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -27,6 +28,7 @@ class Access(Enum):
     """Who may make a call."""
 
     ANYONE = "anyone"
+    OWN_SESSION = "anyone with a session, also where the password must be changed first"
     MEMBER = "anyone with a session"
     ADMIN = "admins"
 
@@ -37,6 +39,7 @@ class Caller(NamedTuple):
     username: str
     role: str
     suspended: int
+    must_change_password: int = 0
     session_id: int | None = None
     session_expires_at: int | None = None
     session_used_at: int | None = None
@@ -73,11 +76,12 @@ class SessionAuthentication:
         request_id: str,  # noqa: ARG002
     ) -> Caller | None:
         """The account of a session that is alive."""
-        row = snapshot.first("select_session", token_hash=credentials, **session_limits(self._settings, now))
+        row = snapshot.first("select_session", token_hash=credentials, **live_session(self._settings, now))
         if row is None:
             return None
-        username, role, suspended, session_id, created_at, used_at = row
-        return Caller(username, role, suspended, session_id, created_at + self._settings.session_max_seconds, used_at)
+        username, role, suspended, must_change, session_id, created_at, used_at = row
+        ends_at = created_at + self._settings.session_max_seconds
+        return Caller(username, role, suspended, must_change, session_id, ends_at, used_at)
 
 
 class HostAuthentication:
@@ -115,11 +119,15 @@ class HostAuthentication:
 
 
 def check_access(access: Access, caller: Caller | None) -> Caller:
-    """Raises ApiError 401 without a caller, 403 for a suspended one and for a call that is closed to its role."""
+    """Raises ApiError 401 without a caller, 403 for one to whom the call is closed: by suspension, by a password that
+    must be changed first, by the role.
+    """
     if caller is None:
         raise ApiError("unauthorized")
     if caller.suspended:
         raise ApiError("account_suspended")
+    if caller.must_change_password and access is not Access.OWN_SESSION:
+        raise ApiError("password_change_required")
     if access is Access.ADMIN and caller.role != "admin":
         raise ApiError("admin_only")
     return caller

@@ -91,12 +91,20 @@ LAYERS = [
     ["msgsvc.middleware", "msgsvc.cors"],
     ["msgsvc.routes", "msgsvc.openapi"],
     ["msgsvc.handlers"],
-    ["msgsvc.accounts", "msgsvc.request", "msgsvc.authorization", "msgsvc.sessions", "msgsvc.audit", "msgsvc.shapes"],
+    [
+        "msgsvc.accounts",
+        "msgsvc.request",
+        "msgsvc.authorization",
+        "msgsvc.sessions",
+        "msgsvc.audit",
+        "msgsvc.shapes",
+        "msgsvc.logins",
+    ],
     ["msgsvc.storage.engines"],
     ["msgsvc.storage.sqlite"],
     ["msgsvc.storage"],
-    ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields"],
-    ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs"],
+    ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields", "msgsvc.passwords", "msgsvc.client_address"],
+    ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs", "msgsvc.visible_text"],
 ]
 """From top to bottom: a module or package imports only from its own layer or from those below."""
 
@@ -236,6 +244,8 @@ WHERE_READING_ALL_IS_RIGHT = {
     "count_other_active_admins": (r"SCAN u\b", "a host's users need no index on role; asked once for a change of role"),
     "select_all_conversations": (r"SCAN c USING", "pages over the conversations of all, in the order of an index"),
     "select_all_conversations_by_username": (r"USE TEMP", "sorts what the partners of one person see alone"),
+    "select_longer_sessions": (r"SCAN msgsvc_sessions", "asked once at each start"),
+    "update_longer_sessions": (r"SCAN msgsvc_sessions", "only at a start with shorter limits than before"),
     "select_conversation_faults": (r"", "the check recounts everything"),
     "select_mailbox_faults": (r"", "the check recounts everything"),
 }

@@ -5,6 +5,7 @@ import secrets
 from msgsvc import accounts
 from msgsvc.app import App
 from msgsvc.cli.accounts import actor
+from msgsvc.passwords import StoredPassword
 from msgsvc.sessions import open_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Transaction
@@ -71,7 +72,7 @@ def _fill(transaction: Transaction, settings: Settings, password_hash: str) -> d
     by = actor()
     tokens = {}
     for username, role in PEOPLE.items():
-        accounts.create(transaction, by, username, role, password_hash)
+        accounts.create(transaction, by, username, role, StoredPassword(password_hash))
         tokens[username], _ = open_session(transaction, settings, username, by.now)
     for sender, recipient, content in CONVERSATION:
         transaction.run(

@@ -86,6 +86,9 @@ def _add_user_actions(actions: _Commands) -> None:
         with_password.add_argument(
             "--password-stdin", action="store_true", help="read it from standard input instead of making one"
         )
+        with_password.add_argument(
+            "--must-change", action="store_true", help="the account can do nothing else before it is changed"
+        )
     suspend = _add(actions, "suspend", accounts.suspend, "close an account at once")
     suspend.add_argument("name")
     reinstate = _add(actions, "reinstate", accounts.reinstate, "open a suspended account again")

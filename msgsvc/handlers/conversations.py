@@ -43,7 +43,8 @@ def inbox(request: Request) -> Response:
 
 
 def unread(request: Request) -> Response:
-    """GET /api/messages/unread: the badge that clients poll."""
+    """GET /api/messages/unread: the badge that clients poll; it never prolongs the session."""
+    request.is_background = True
     with request.read() as snapshot:
         caller = request.caller.username
         total_unread, *_ = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX

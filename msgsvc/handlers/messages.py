@@ -27,12 +27,13 @@ def send(request: Request) -> Response:
     now = request.now()
     sent_at = stored(now)
     expired_at = int(now) - IDEMPOTENCY_SECONDS
+    key_times = {"expired_at": expired_at, "believed_until": int(now) + IDEMPOTENCY_SECONDS}
 
     def store(transaction: Transaction) -> Response:
         sender = request.caller.username
         if recipient == sender:
             raise ApiError("self_message")
-        first = key and transaction.first("select_idempotency_key", sender=sender, key=key, expired_at=expired_at)
+        first = key and transaction.first("select_idempotency_key", sender=sender, key=key, **key_times)
         if first and first[0] == digest:
             return _sent(first[1], first[2], replayed=True)
         facts = transaction.first("select_sending_facts", sender=sender, recipient=recipient)
@@ -72,7 +73,10 @@ def _count_send(request: Request, transaction: Transaction, now: float) -> None:
     interval = 60 / rate
     rounding = 0.001
     tolerance = (SEND_BURST - 1 + rounding) * interval
-    if transaction.first("upsert_send_limit", sender=sender, now=now, interval=interval, tolerance=tolerance) is None:
+    burst = tolerance + interval
+    if not transaction.first(
+        "upsert_send_limit", sender=sender, now=now, interval=interval, tolerance=tolerance, burst=burst
+    ):
         (used_up_to,) = transaction.one("select_send_limit", sender=sender)
         wait = math.ceil(used_up_to - tolerance - now)
         raise ApiError("too_many_messages", f"At most {rate} messages a minute may be sent", retry_after=wait)

@@ -43,8 +43,10 @@ _MONITORED_SUMMARY: Json = {"participants": ["thea", "uma"], "last_message_time"
 _AUDIT_ROW: Json = {
     "id": 7,
     "actor": "adam",
+    "source": "api",
     "action": "conversation_viewed",
-    "subject": "thea and uma",
+    "subject": None,
+    "participants": ["thea", "uma"],
     "reason": "complaint of 3 February",
     "request_id": "5f2c9c6ab0c84a1c",
     "at": _AT,
@@ -149,9 +151,15 @@ ANSWERS: Json = {
     "AuditRow": answer_of(
         {
             "id": ROW_ID,
-            "actor": NAME,
+            "actor": {**STRING_OR_NULL, "description": "the account that acted, where there is one"},
+            "source": {"type": "string", "description": "one of: api, command line, settings, login"},
             "action": {"type": "string"},
-            "subject": STRING_OR_NULL,
+            "subject": {**STRING_OR_NULL, "description": "whom or what the row is about"},
+            "participants": {
+                "type": ["array", "null"],
+                "items": NAME,
+                "description": "the two people whose conversation was looked at",
+            },
             "reason": STRING_OR_NULL,
             "request_id": STRING_OR_NULL,
             "at": TIME,
@@ -176,6 +184,7 @@ ANSWERS: Json = {
             "expires_at": TIME,
             "username": NAME,
             "role": FOUND_ROLE,
+            "must_change_password": {**FLAG, "description": "whether nothing but session, password and logout is open"},
         },
         example={
             "token": "bTfvXNJpMkY2oZ1qPzR4c8dWgUe0aHsL6tKiV3nBxQ5",
@@ -183,11 +192,12 @@ ANSWERS: Json = {
             "expires_at": _EXPIRES_AT,
             "username": "uma",
             "role": "user",
+            "must_change_password": False,
         },
     ),
     "Session": answer_of(
-        {"username": NAME, "role": FOUND_ROLE, "expires_at": TIME},
-        example={"username": "uma", "role": "user", "expires_at": _EXPIRES_AT},
+        {"username": NAME, "role": FOUND_ROLE, "expires_at": TIME, "must_change_password": FLAG},
+        example={"username": "uma", "role": "user", "expires_at": _EXPIRES_AT, "must_change_password": False},
     ),
     "User": answer_of({"username": NAME, "role": FOUND_ROLE, "suspended": FLAG}, example=_USER),
     "UserList": answer_of(

@@ -10,7 +10,7 @@ const PAGE = 50;
 
 const ACTIONS = {
   conversation_viewed: 'Looked at a conversation', conversations_listed: 'Listed conversations', logged_in: 'Logged in', login_failed: 'Login refused',
-  login_throttled: 'Login closed for a while', token_created: 'Made a token', access_denied: 'Was refused an admin page', user_created: 'Created an account',
+  login_throttled: 'Login closed for a while', token_created: 'Made a token', admin_denied: 'Was refused an admin page', user_created: 'Created an account',
   role_changed: 'Changed a role', password_reset: 'Set a password', password_changed: 'Changed their password', user_suspended: 'Suspended an account',
   user_reinstated: 'Reinstated an account', user_forgotten: 'Removed a person',
 };

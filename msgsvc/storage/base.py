@@ -90,6 +90,9 @@ class Storage(ABC):
     def batch(self) -> AbstractContextManager[None]:
         """Writes of this thread within the block share the commit at its end; they must not wait for it inside."""
 
+    def watch(self) -> None:  # noqa: B027
+        """Notices what happened to the database outside. A server calls it again and again, also when idle."""
+
     @abstractmethod
     def probe(self) -> None:
         """Reads from the database itself, past every cache. Raises StorageError."""

@@ -37,6 +37,7 @@ def test_preview_time_and_direction_come_from_the_newest_message(people: dict[st
 def test_the_newest_message_is_the_one_with_the_highest_id(people: dict[str, Client], clock: Clock) -> None:
     send(people["thea"], "uma", "sent first, at a later time")
     clock.advance(-3600)
+    people = {name: people[name].as_user(name) for name in ("thea", "uma")}
     send(people["uma"], "thea", "sent last, at an earlier time")
 
     (row,) = inbox(people["uma"])["conversations"]

@@ -9,13 +9,13 @@ import sys
 import sysconfig
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
 
 import hosts
 import pytest
 from deployment import ADMIN, deployed
+from pages import blocks
 from processes import CHECKOUT, WAIT_SECONDS, environment
-from served import serving, sign_in
+from served import serving, sign_in, wait_until
 
 from msgsvc import Settings
 
@@ -24,20 +24,6 @@ RAILWAY = CHECKOUT / "docs" / "railway.md"
 API = CHECKOUT / "docs" / "api.md"
 OPERATING = CHECKOUT / "docs" / "operating.md"
 README = CHECKOUT / "README.md"
-
-
-class Block(NamedTuple):
-    """A fenced block of a page: its language, the file name in its first line if it has one, and its text."""
-
-    language: str
-    name: str
-    text: str
-
-
-def blocks(page: Path) -> list[Block]:
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    names = [re.match(r"# (\S+\.py)\n", text) for _, text in found]
-    return [Block(language, name[1] if name else "", text) for (language, text), name in zip(found, names, strict=True)]
 
 
 BLOCKS = blocks(EMBEDDING)
@@ -255,7 +241,7 @@ def test_railway_page_leads_to_a_first_message(tmp_path: Path) -> None:
     volume, reader = tmp_path / "volume", tmp_path / "reader"
     volume.mkdir()
     reader.mkdir()
-    (reader / "admin-password").write_text(ADMIN["password"] + "\n")
+    (tmp_path / "admin-password").write_text(ADMIN["password"] + "\n")
     with deployed(volume) as deployment:
         said = run(reader, "sh", "-e", "-c", f"URL={deployment.url}\n{commands}")
     assert re.search(r'{"message_id":1,"sent_at":"[^"]+Z","status":"sent"', said)
@@ -292,12 +278,21 @@ def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path, demo_lines
 
 
 def test_backup_and_restore_work_as_the_operating_page_says(tmp_path: Path) -> None:
-    sign_in(str(tmp_path / "messages.db"), uma="user")
-    backup, restore = (block.text for block in blocks(OPERATING) if "backups/" in block.text)
+    database = str(tmp_path / "messages.db")
+    tokens = sign_in(database, uma="user")
+    commands = [block.text.replace("/backups/", "backups/") for block in blocks(OPERATING) if "backups/" in block.text]
+    backup, restore_running, restore_stopped = commands
     (tmp_path / "backups").mkdir()
-    for commands in (backup, restore):
-        run(tmp_path, "sh", "-e", "-c", commands.replace("/backups/", "backups/"))
-    assert hosts.rows(str(tmp_path / "messages.db"), "SELECT username FROM users") == [("uma",)]
+    with serving(database) as service:
+        run(tmp_path, "sh", "-e", "-c", backup)
+        sign_in(database, late="user")
+        run(tmp_path, "sh", "-e", "-c", restore_running)
+        wait_until(lambda: service.call("GET", "/healthz").status == 200)
+        assert service.call("GET", "/api/messages/inbox", Authorization=tokens["uma"]).status == 200
+    assert hosts.rows(database, "SELECT username FROM users") == [("uma",)]
+    sign_in(database, late="user")
+    run(tmp_path, "sh", "-e", "-c", restore_stopped)
+    assert hosts.rows(database, "SELECT username FROM users") == [("uma",)]
 
 
 @pytest.mark.slow

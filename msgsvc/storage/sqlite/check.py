@@ -6,6 +6,7 @@ from contextlib import closing
 from msgsvc.storage.base import Progress
 from msgsvc.storage.sql_files import load_statements
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, inspection_mode
+from msgsvc.storage.sqlite.location import real_path
 from msgsvc.storage.sqlite.migrations import missing_objects, pending
 
 
@@ -15,6 +16,7 @@ def check(path: str, progress: Progress) -> Iterator[str]:
     Raises StorageError where the file cannot be opened as a database.
     """
     statements = load_statements("sqlite")
+    path = real_path(path)
     mode = inspection_mode(path)
     with closing(Connection(path, statements, mode=mode, busy_seconds=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")

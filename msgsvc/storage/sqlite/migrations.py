@@ -5,6 +5,8 @@ ever dropped, and a file that has been applied must never change: its digest is 
 """
 
 import hashlib
+import logging
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,9 +14,21 @@ from pathlib import Path
 from msgsvc.storage.base import MigrationError, StorageError
 from msgsvc.storage.sql_files import load_migrations
 from msgsvc.storage.sqlite.connection import Connection, inspection_mode, split_script
+from msgsvc.storage.sqlite.location import real_path, require_suitable
+
+logger = logging.getLogger("msgsvc")
 
 WAIT_SECONDS = 600.0
-"""How long a migration waits for another process that is migrating the same file."""
+"""How long a migration waits for another process, which may be migrating the same file."""
+
+PAUSE_SECONDS = 0.05
+"""Between two attempts: SQLite gives up at once where waiting would be a deadlock."""
+
+SILENT_SECONDS = 0.5
+"""How long it waits without saying so."""
+
+LOCK_SECONDS = 0.25
+"""How long SQLite waits at a time. No signal is heeded meanwhile."""
 
 CHECKED_BYTES = 64 * 1024 * 1024
 """A file up to this size is checked for damage at every start, which takes a fraction of a second."""
@@ -37,42 +51,84 @@ def migrate(path: str) -> list[str]:
     A new file is for its owner alone to read.
     """
     files = load_migrations("sqlite")
-    if not Path(path).exists():
-        Path(path).touch(mode=0o600)
+    file = real_path(path)
     try:
-        return _migrate(path, files)
+        require_suitable(file)
+        if not Path(file).exists():
+            Path(file).touch(mode=0o600)
+        return _migrate_patiently(file, files)
     except (MigrationError, StorageError) as error:
         raise MigrationError(f"{path}: {error}") from error
 
 
+def _migrate_patiently(path: str, files: dict[str, str]) -> list[str]:
+    """Begins again as long as another process holds a lock: each attempt changes everything or nothing."""
+    began = time.monotonic()
+    has_said_so = False
+    while True:
+        try:
+            return _migrate(path, files)
+        except StorageError as error:
+            waited = time.monotonic() - began
+            if error.code != "storage_busy" or waited > WAIT_SECONDS:
+                raise
+        if waited > SILENT_SECONDS and not has_said_so:
+            logger.warning("%s waits to be migrated until another process gives its lock back", path)
+            has_said_so = True
+        time.sleep(PAUSE_SECONDS)
+
+
 def _migrate(path: str, files: dict[str, str]) -> list[str]:
-    with closing(Connection(path, {}, mode=inspection_mode(path), busy_seconds=WAIT_SECONDS)) as connection:
-        _refuse_damaged(connection)
-    with closing(Connection(path, {}, mode="rw", busy_seconds=WAIT_SECONDS)) as connection:
+    _refuse_damaged(path)
+    with closing(Connection(path, {}, mode="rw", busy_seconds=LOCK_SECONDS)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         applied = _apply(connection, files) if pending(connection, files) else []
-        _refuse_read_only(connection)
-        if connection.execute("PRAGMA journal_mode") != [("wal",)]:
-            connection.execute("PRAGMA journal_mode = WAL")
+        _make_ready(connection)
     return applied
 
 
-def _refuse_damaged(connection: Connection) -> None:
-    ((pages,),) = connection.execute("PRAGMA page_count")
-    ((page_size,),) = connection.execute("PRAGMA page_size")
-    if pages * page_size <= CHECKED_BYTES:
-        ((finding,),) = connection.execute("PRAGMA quick_check(1)")
-        if finding != "ok":
-            raise MigrationError(f"the database is damaged: {finding}; restore a backup")
+def require_ready(path: str) -> None:
+    """Makes a file ready that was put in the place of an open database, and applies no migration.
+
+    Raises MigrationError or StorageError where it is not sound.
+    """
+    _refuse_damaged(path)
+    with closing(Connection(path, {}, mode="rw", busy_seconds=0)) as connection:
+        if pending(connection):
+            raise MigrationError(f"{path} has not the present schema; run msgsvc migrate")
+        _make_ready(connection)
+
+
+def _make_ready(connection: Connection) -> None:
+    _refuse_read_only(connection)
+    if connection.execute("PRAGMA journal_mode") != [("wal",)]:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _refuse_damaged(path: str) -> None:
+    with closing(Connection(path, {}, mode=inspection_mode(path), busy_seconds=LOCK_SECONDS)) as connection:
+        ((pages,),) = connection.execute("PRAGMA page_count")
+        ((page_size,),) = connection.execute("PRAGMA page_size")
+        if pages * page_size <= CHECKED_BYTES:
+            ((finding,),) = connection.execute("PRAGMA quick_check(1)")
+            if finding != "ok":
+                raise MigrationError(f"the database is damaged: {finding}; restore a backup")
 
 
 def _refuse_read_only(connection: Connection) -> None:
-    """Writes without changing a row, so that the start fails and not the first send."""
-    connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
+    """Writes without changing a row, so that the start fails and not the first send. Waits for nobody's lock."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("UPDATE msgsvc_migrations SET name = name WHERE FALSE")
+    except StorageError as error:
+        if error.code != "storage_busy":
+            raise
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:.0f}")
 
 
 def _apply(connection: Connection, files: dict[str, str]) -> list[str]:
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN EXCLUSIVE")
     names = pending(connection, files)
     if "0001_messages" in names:
         _check_users(connection)

@@ -6,10 +6,12 @@ RETURNING id;
 
 -- name: upsert_send_limit
 -- Uses up one interval of the sender's allowance; no row where the burst is spent.
+-- More than the burst cannot be used up: then a wrong clock wrote the time, and the allowance begins anew.
 INSERT INTO msgsvc_send_limits (sender, used_up_to)
 VALUES (:sender, :now + :interval)
-ON CONFLICT (sender) DO UPDATE SET used_up_to = max(used_up_to, :now) + :interval
-WHERE used_up_to <= :now + :tolerance
+ON CONFLICT (sender) DO UPDATE SET
+    used_up_to = CASE WHEN used_up_to BETWEEN :now AND :now + :burst THEN used_up_to ELSE :now END + :interval
+WHERE used_up_to <= :now + :tolerance OR used_up_to > :now + :burst
 RETURNING used_up_to;
 
 -- name: select_send_limit
@@ -17,10 +19,10 @@ RETURNING used_up_to;
 SELECT used_up_to FROM msgsvc_send_limits WHERE sender = :sender;
 
 -- name: select_idempotency_key
--- A key holds for 24 hours.
+-- A key holds for 24 hours, also one that a wrong clock stored up to 24 hours in the future.
 SELECT body_digest, message_id, sent_at
 FROM msgsvc_idempotency_keys
-WHERE sender = :sender AND idempotency_key = :key AND created_at > :expired_at;
+WHERE sender = :sender AND idempotency_key = :key AND created_at > :expired_at AND created_at <= :believed_until;
 
 -- name: insert_idempotency_key
 -- Takes the place of an expired one.
@@ -81,3 +83,11 @@ SELECT
     read_at
 FROM messages
 WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id);
+
+-- name: delete_send_limit
+-- The allowance of the sender begins anew.
+DELETE FROM msgsvc_send_limits WHERE sender = :username;
+
+-- name: delete_idempotency_keys_by_sender
+-- All keys of the sender.
+DELETE FROM msgsvc_idempotency_keys WHERE sender = :username;

@@ -4,9 +4,26 @@ INSERT INTO users (username, role) VALUES (:username, :role) ON CONFLICT DO NOTH
 
 -- name: upsert_password
 -- The only password of the account.
-INSERT INTO msgsvc_credentials (username, password_hash)
-VALUES (:username, :password_hash)
-ON CONFLICT (username) DO UPDATE SET password_hash = excluded.password_hash;
+INSERT INTO msgsvc_credentials (username, password_hash, must_change)
+VALUES (:username, :password_hash, :must_change)
+ON CONFLICT (username) DO UPDATE SET password_hash = excluded.password_hash, must_change = excluded.must_change;
+
+-- name: update_password_changes
+-- Counts a change by the owner; no row where the limit of the running hour is reached.
+UPDATE msgsvc_credentials
+SET
+    changes = CASE WHEN changes_since BETWEEN :hour_ago + 1 AND :now THEN changes + 1 ELSE 1 END,
+    changes_since = CASE WHEN changes_since BETWEEN :hour_ago + 1 AND :now THEN changes_since ELSE :now END
+WHERE username = :username AND (changes_since NOT BETWEEN :hour_ago + 1 AND :now OR changes < :limit)
+RETURNING changes;
+
+-- name: select_password_changes
+-- Since when the changes of the owner are counted.
+SELECT changes_since FROM msgsvc_credentials WHERE username = :username;
+
+-- name: delete_credentials
+-- No password is right any more.
+DELETE FROM msgsvc_credentials WHERE username = :username;
 
 -- name: update_role
 -- The new role counts from the next request.
