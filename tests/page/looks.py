@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Any
 
 
-
 def button(page: Any, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True)
 
@@ -43,7 +42,7 @@ def focused(page: Any) -> str:
 
 def poll_until(page: Any, locator: Any) -> None:
     """Lets the page ask the service, as it does on return of the network, until this is to be seen."""
-    from playwright.sync_api import TimeoutError  # noqa: A004, PLC0415
+    from playwright.sync_api import TimeoutError  # noqa: PLC0415
 
     for _ in range(100):
         page.evaluate("dispatchEvent(new Event('online'))")
