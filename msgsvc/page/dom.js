@@ -127,7 +127,7 @@ export const safe = { autofocus: true };
 
 // Where a click leads; and a link past what stands before `target`, seen on focus.
 export const goTo = (hash) => () => { location.hash = hash; };
-export const skipLink = (text, target) => h('a.skip', { href: location.hash || '#/', onclick: (event) => { event.preventDefault(); find(target)?.focus(); } }, text);
+export const skipLink = (text, target) => h('a.skip', { href: '#/', onclick: (event) => { event.preventDefault(); find(target)?.focus(); } }, text);
 
 // The pane of a conversation or of a new message.
 export const thread = (name, heading, headParts, ...parts) => h('section.thread', { 'aria-label': name },

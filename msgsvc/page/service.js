@@ -51,9 +51,11 @@ const address = (to) => (to === '/session' ? session : (/^\/(auth|users)\b/.test
 // status 0 for no answer. A call that a logout overtakes never settles, so that nothing is shown after it.
 export async function call(method, to, { body, key, etag, background, keepalive } = {}) {
   const { signal } = keepalive ? new AbortController() : stop;
+  // Django's, which a site of its kind demands of every changing call.
+  const [, csrf] = (embedded && /\bcsrftoken=([^;]+)/.exec(document.cookie)) || [];
   const headers = {
     ...(token && { Authorization: `Bearer ${token}` }), ...(body && { 'Content-Type': 'application/json' }),
-    ...(key && { 'Idempotency-Key': key }), ...(etag && { 'If-None-Match': etag }), ...(background && { 'Msgsvc-Background': '1' }),
+    ...(csrf && { 'X-CSRFToken': csrf }), ...(key && { 'Idempotency-Key': key }), ...(etag && { 'If-None-Match': etag }), ...(background && { 'Msgsvc-Background': '1' }),
   };
   let answer;
   let json = null;
