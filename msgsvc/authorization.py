@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from msgsvc import fields
 from msgsvc.errors import ApiError
 from msgsvc.json_http import bearer_token
+from msgsvc.roles import RoleNames
 from msgsvc.sessions import live_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Snapshot
@@ -62,6 +63,7 @@ class SessionAuthentication:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._roles = RoleNames(settings.roles)
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:  # noqa: ARG002
         """The hash of the session token."""
@@ -81,14 +83,15 @@ class SessionAuthentication:
             return None
         username, role, suspended, must_change, session_id, created_at, used_at = row
         ends_at = created_at + self._settings.session_max_seconds
-        return Caller(username, role, suspended, must_change, session_id, ends_at, used_at)
+        return Caller(username, self._roles.meaning(role), suspended, must_change, session_id, ends_at, used_at)
 
 
 class HostAuthentication:
     """The accounts are the host's: its function names the caller."""
 
-    def __init__(self, authenticate: Authenticate) -> None:
+    def __init__(self, authenticate: Authenticate, settings: Settings) -> None:
         self._authenticate = authenticate
+        self._roles = RoleNames(settings.roles)
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
         """The username that the host vouches for. Raises ApiError 503 where the host's function fails."""
@@ -115,7 +118,8 @@ class HostAuthentication:
         if row is None:
             logger.warning("authenticate named nobody in users", extra={"fields": {"request_id": request_id}})
             return None
-        return Caller(*row)
+        username, role, suspended = row
+        return Caller(username, self._roles.meaning(role), suspended)
 
 
 def check_access(access: Access, caller: Caller | None) -> Caller:

@@ -22,6 +22,7 @@ ERRORS = {
     "not_participant": (403, "You take no part in this message"),
     "not_recipient": (403, "Only the recipient may mark a message as read"),
     "password_change_required": (403, "Change the password first: PUT /api/auth/password"),
+    "refused_by_host": (403, "The application that owns this database refused the change"),
     "reply_only": (403, "Users may only reply to clinicians"),
     "wrong_password": (403, "The current password is wrong"),
     "message_not_found": (404, "No such message"),

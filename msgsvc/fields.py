@@ -77,8 +77,11 @@ def reason(value: object) -> str:
 
 
 def username(name: str, value: object, code: str = "invalid_field") -> str:
-    """The name of an account, compared exactly."""
-    return text(name, value, limit=NAME_LIMIT, code=code)
+    """The name of an account, compared exactly. One that no path can carry is nobody's."""
+    given = text(name, value, limit=NAME_LIMIT, code=code)
+    if "/" in given or given in (".", ".."):
+        _invalid(f"{name} must be a name without '/', and neither '.' nor '..'", code)
+    return given
 
 
 def new_username(name: str, value: object) -> str:

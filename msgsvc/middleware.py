@@ -175,7 +175,7 @@ class Call:
             return error_response(error)
         except StorageError as error:
             logger.error("%s: %s", error.code, error, extra={"fields": {"request_id": self._id}})
-            return error_response(ApiError(error.code, retry_after=1))
+            return error_response(ApiError(error.code, retry_after=None if error.code == "refused_by_host" else 1))
         except Exception as error:
             logger.error("internal error: %s", place_of(error), extra={"fields": {"request_id": self._id}})
             return error_response(ApiError("internal_error"))

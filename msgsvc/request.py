@@ -11,6 +11,7 @@ from msgsvc.authorization import Access, Authentication, Caller, Credentials, ch
 from msgsvc.client_address import ClientAddresses
 from msgsvc.errors import ApiError
 from msgsvc.json_http import read_json
+from msgsvc.roles import RoleNames
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Commit, Result, Snapshot, Storage, Transaction
 from msgsvc.tokens import PasswordHasher
@@ -29,6 +30,7 @@ class Services:
     clock: Callable[[], float]
     passwords: PasswordHasher
     addresses: ClientAddresses
+    roles: RoleNames
     openapi: Mapping[str, Any]
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from msgsvc.roles import ROLES
+
 ENVIRONMENT_PREFIX = "MSGSVC_"
 
 
@@ -17,6 +19,8 @@ class SettingsError(ValueError):
 
 
 def _setting(default: Any, check: Callable[[Any], Any], help: str, *, secret: bool = False) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"check": check, "help": help})
     return field(default=default, repr=not secret, metadata={"check": check, "help": help})
 
 
@@ -116,6 +120,24 @@ def _header(value: Any) -> str:
     return str(value)
 
 
+def _roles(value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {name.strip(): role.strip() for name, _, role in pairs}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError(f"must be names such as developer=admin,patient=user, not {value!r}")
+    for name, role in value.items():
+        if role not in ROLES or (name in ROLES and name != role):
+            raise ValueError(f"must give names of your own one of {', '.join(ROLES)}, not {name!r} {role!r}")
+    return dict(value)
+
+
+def _column(value: Any) -> str:
+    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", str(value)):
+        raise ValueError(f"must be the name of a column such as full_name, not {str(value)!r}")
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How the service runs. Raises SettingsError for a bad value."""
@@ -154,6 +176,12 @@ class Settings:
     )
     cors_headers: tuple[str, ...] = _setting(
         (), _header_names, "headers that those clients may send besides the API's own, such as a host's CSRF token"
+    )
+    roles: Mapping[str, str] = _setting(
+        {}, _roles, "what a host's own role names mean, as `developer=admin,patient=user`"
+    )
+    display_name_column: str = _setting(
+        "", _column, "column of a host's `users` by whose words people are found too; `username` for none any more"
     )
     log_format: str = _setting("json", _choice("json", "text"), "log lines as `json`, or `text` for people")
     admin_username: str = _setting("", _optional_text, "first admin, created when the database has no account yet")

@@ -1,4 +1,4 @@
-"""The commands about people: user list, add, password, role, suspend and reinstate; token; explain."""
+"""The commands about people: user list, add, password, role, suspend, reinstate and forget; token; explain."""
 
 import argparse
 import secrets
@@ -11,7 +11,7 @@ from msgsvc.audit import Actor, audit
 from msgsvc.cli.options import UsageError, opened, say
 from msgsvc.errors import ApiError
 from msgsvc.passwords import StoredPassword, new_password
-from msgsvc.roles import SendingFacts, decide_sending
+from msgsvc.roles import RoleNames, SendingFacts, decide_sending
 from msgsvc.sessions import open_session
 from msgsvc.storage.base import Transaction
 
@@ -21,16 +21,16 @@ def actor() -> Actor:
     return Actor("command line", time.time())
 
 
-def _write(options: argparse.Namespace, work: Callable[[Transaction], None]) -> None:
+def _write(options: argparse.Namespace, work: Callable[[Transaction, RoleNames], None]) -> None:
     with opened(options) as app:
-        app.services.database.write(work)
+        app.services.database.write(lambda transaction: work(transaction, app.services.roles))
 
 
 def list_users(options: argparse.Namespace) -> None:
     """Prints name, role and state of each account, separated by tabs."""
     with opened(options) as app, app.services.database.read() as snapshot:
-        for username, role, suspended in snapshot.each("select_users", role=None, limit=-1, offset=0):
-            say(username, role, "suspended" if suspended else "active")
+        for username, role, suspended in snapshot.each("select_users", roles=None, limit=-1, offset=0):
+            say(username, app.services.roles.meaning(role), "suspended" if suspended else "active")
 
 
 def add(options: argparse.Namespace) -> None:
@@ -62,17 +62,26 @@ def set_password(options: argparse.Namespace) -> None:
 
 def change_role(options: argparse.Namespace) -> None:
     """Changes the role of an account."""
-    _write(options, lambda transaction: accounts.change_role(transaction, actor(), options.name, options.role))
+    _write(
+        options,
+        lambda transaction, roles: accounts.change_role(transaction, actor(), options.name, options.role, roles),
+    )
 
 
 def suspend(options: argparse.Namespace) -> None:
     """Suspends an account."""
-    _write(options, lambda transaction: accounts.suspend(transaction, actor(), options.name))
+    _write(options, lambda transaction, roles: accounts.suspend(transaction, actor(), options.name, roles))
 
 
 def reinstate(options: argparse.Namespace) -> None:
     """Lifts the suspension of an account."""
-    _write(options, lambda transaction: accounts.reinstate(transaction, actor(), options.name))
+    _write(options, lambda transaction, _roles: accounts.reinstate(transaction, actor(), options.name))
+
+
+def forget(options: argparse.Namespace) -> None:
+    """Hides the side of a person and removes what hangs on the name."""
+    with opened(options) as app:
+        accounts.forget(app.services.database, actor(), options.name)
 
 
 def token(options: argparse.Namespace) -> None:
@@ -98,7 +107,7 @@ def explain(options: argparse.Namespace) -> None:
     if options.sender == options.recipient:
         say("no: nobody writes to themselves")
     else:
-        decision = decide_sending(SendingFacts(*facts))
+        decision = decide_sending(SendingFacts.of(facts, app.services.roles))
         say(f"{'yes' if decision.allowed else 'no'}: {decision.rule}")
 
 

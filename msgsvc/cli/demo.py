@@ -72,7 +72,7 @@ def _lines(tokens: dict[str, str], password: str, url: str, messages: str, page:
 
 def _fill(transaction: Transaction, settings: Settings, password_hash: str) -> dict[str, str]:
     """Adds the people, who share a password, and their conversation; returns a session token for each person."""
-    if transaction.one("count_users", role=None) != (0,):
+    if transaction.one("count_users", roles=None) != (0,):
         raise NotEmptyError("the demo fills only a database that has no accounts")
     by = actor()
     tokens = {}

@@ -15,11 +15,11 @@ class FaultsFoundError(Exception):
 
 
 def migrate(options: argparse.Namespace) -> None:
-    """Prints the name of each migration that it applies."""
+    """Prints the name of each migration that it applies, and of each object that it restores."""
     path = settings(options).database
     if path == ":memory:":
         raise UsageError("--database: a :memory: database is always new, so there is nothing to migrate")
-    for name in engine_for(path).migrate(path) or ["nothing to do"]:
+    for name in engine_for(path).migrate(path, settings(options).display_name_column) or ["nothing to do"]:
         say(name)
 
 

@@ -93,6 +93,8 @@ def _add_user_actions(actions: _Commands) -> None:
     suspend.add_argument("name")
     reinstate = _add(actions, "reinstate", accounts.reinstate, "open a suspended account again")
     reinstate.add_argument("name")
+    forget = _add(actions, "forget", accounts.forget, "hide a person's side of every message and free the name")
+    forget.add_argument("name")
     role = _add(actions, "role", accounts.change_role, "change the role of an account")
     role.add_argument("name")
     role.add_argument("role", choices=ROLES)

@@ -35,11 +35,11 @@ def send(request: Request) -> Response:
             raise ApiError("self_message")
         first = key and transaction.first("select_idempotency_key", sender=sender, key=key, **key_times)
         if first and first[0] == digest:
-            return _sent(first[1], first[2], replayed=True)
+            return _sent(first[1], first[2], recipient, replayed=True)
         facts = transaction.first("select_sending_facts", sender=sender, recipient=recipient)
         if facts is None:
             raise ApiError("recipient_not_found")
-        decision = decide_sending(SendingFacts(*facts))
+        decision = decide_sending(SendingFacts.of(facts, request.services.roles))
         if not decision.allowed:
             raise ApiError(decision.code)
         if first:
@@ -59,7 +59,7 @@ def send(request: Request) -> Response:
                 sent_at=sent_at,
                 created_at=int(now),
             )
-        return _sent(message_id, sent_at)
+        return _sent(message_id, sent_at, recipient)
 
     return request.write(store)
 
@@ -82,9 +82,10 @@ def _count_send(request: Request, transaction: Transaction, now: float) -> None:
         raise ApiError("too_many_messages", f"At most {rate} messages a minute may be sent", retry_after=wait)
 
 
-def _sent(message_id: int, sent_at: str, *, replayed: bool = False) -> Response:
+def _sent(message_id: int, sent_at: str, recipient: str, *, replayed: bool = False) -> Response:
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return Response({"message_id": message_id, "sent_at": rfc3339(sent_at), "status": "sent"}, 201, headers)
+    answer = {"message_id": message_id, "sent_at": rfc3339(sent_at), "status": "sent", "recipient": recipient}
+    return Response(answer, 201, headers)
 
 
 def mark_read(request: Request, message_id: int) -> Response:

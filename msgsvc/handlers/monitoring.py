@@ -6,7 +6,7 @@ from msgsvc.errors import ApiError
 from msgsvc.json_http import Response, encoded_list
 from msgsvc.request import Request
 from msgsvc.shapes import messages
-from msgsvc.storage.base import Row
+from msgsvc.storage.base import Row, Snapshot
 from msgsvc.times import rfc3339
 
 
@@ -48,12 +48,19 @@ def conversation(request: Request, a: str, b: str) -> Response:
         raise ApiError("self_conversation", "There is no conversation of one person")
 
     with request.read() as snapshot:
-        if any(snapshot.first("select_account", username=name) is None for name in participants):
+        are_accounts = all(snapshot.first("select_account", username=name) for name in participants)
+        if not are_accounts and not _is_seen(snapshot, a, b):
             raise ApiError("user_not_found")
         rows = snapshot.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
     _record(request, Look("conversation_viewed", participants=(first, second), reason=reason))
     others = {"participants": participants, "has_more": len(rows) > limit}
     return Response(encoded_list("messages", messages(reversed(rows[:limit]), a, b), others))
+
+
+def _is_seen(snapshot: Snapshot, a: str, b: str) -> bool:
+    """Whether one of the two still sees a message of their conversation."""
+    sides = ({"owner": a, "partner": b}, {"owner": b, "partner": a})
+    return any(snapshot.one("select_conversation_exists", **side) == (1,) for side in sides)
 
 
 def _record(request: Request, look: Look) -> None:

@@ -1,5 +1,7 @@
 """People management for admins. Only where the accounts are msgsvc's own."""
 
+import json
+
 from msgsvc import accounts, fields
 from msgsvc.client_address import network_of
 from msgsvc.errors import ApiError
@@ -18,9 +20,11 @@ def users(request: Request) -> Response:
     role = fields.choice("role", query["role"], ROLES, "invalid_parameter") if "role" in query else None
 
     with request.read() as snapshot:
-        (total,) = snapshot.one("count_users", role=role)
-        rows = snapshot.all("select_users", role=role, limit=limit, offset=(page - 1) * limit)
-    answer = {"users": [_user(row) for row in rows], "page": page, "page_size": limit, "total_users": total}
+        roles = json.dumps(request.services.roles.names(role)) if role else None
+        (total,) = snapshot.one("count_users", roles=roles)
+        rows = snapshot.all("select_users", roles=roles, limit=limit, offset=(page - 1) * limit)
+    users = [_user(request, row) for row in rows]
+    answer = {"users": users, "page": page, "page_size": limit, "total_users": total}
     return Response(answer)
 
 
@@ -37,7 +41,7 @@ def create(request: Request) -> Response:
         accounts.create(transaction, request.actor(), username, role, stored)
         return transaction.one("select_account", username=username)
 
-    return Response(_user(request.write(add)), 201)
+    return Response(_user(request, request.write(add)), 201)
 
 
 def change(request: Request, username: str) -> Response:
@@ -57,14 +61,16 @@ def change(request: Request, username: str) -> Response:
     def apply(transaction: Transaction) -> Row:
         actor = request.actor()
         if role:
-            accounts.change_role(transaction, actor, name, role)
+            accounts.change_role(transaction, actor, name, role, request.services.roles)
         if stored:
             accounts.reset_password(transaction, actor, name, stored)
-        if suspended is not None:
-            (accounts.suspend if suspended else accounts.reinstate)(transaction, actor, name)
+        if suspended:
+            accounts.suspend(transaction, actor, name, request.services.roles)
+        elif suspended is not None:
+            accounts.reinstate(transaction, actor, name)
         return transaction.one("select_account", username=name)
 
-    return Response(_user(request.write(apply)))
+    return Response(_user(request, request.write(apply)))
 
 
 def _hash(request: Request, password: str, *, must_change: bool) -> StoredPassword:
@@ -75,6 +81,6 @@ def _hash(request: Request, password: str, *, must_change: bool) -> StoredPasswo
         return StoredPassword(passwords.hash(password), must_change)
 
 
-def _user(row: Row) -> dict[str, object]:
+def _user(request: Request, row: Row) -> dict[str, object]:
     username, role, suspended = row
-    return {"username": username, "role": role, "suspended": suspended == 1}
+    return {"username": username, "role": request.services.roles.meaning(role), "suspended": suspended == 1}

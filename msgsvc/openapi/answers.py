@@ -7,6 +7,7 @@ from msgsvc.openapi.parts import (
     FOUND_ROLE,
     FOUND_TIME,
     NAME,
+    PARTNER_ROLE,
     ROW_ID,
     STRING_OR_NULL,
     TIME,
@@ -32,6 +33,7 @@ _MESSAGE: Json = {
 }
 _SUMMARY: Json = {
     "with_user": "thea",
+    "with_role": "therapist",
     "last_message": "How are you feeling today?",
     "last_message_time": _AT,
     "unread_count": 3,
@@ -69,8 +71,8 @@ ANSWERS: Json = {
         "description": "One plain sentence for people, and a code for programs.",
     },
     "Sent": answer_of(
-        {"message_id": ROW_ID, "sent_at": TIME, "status": {"type": "string", "const": "sent"}},
-        example={"message_id": 42, "sent_at": _AT, "status": "sent"},
+        {"message_id": ROW_ID, "sent_at": TIME, "status": {"type": "string", "const": "sent"}, "recipient": NAME},
+        example={"message_id": 42, "sent_at": _AT, "status": "sent", "recipient": "uma"},
     ),
     "Message": answer_of(
         {
@@ -88,6 +90,7 @@ ANSWERS: Json = {
     "ConversationSummary": answer_of(
         {
             "with_user": NAME,
+            "with_role": PARTNER_ROLE,
             "last_message": {"type": "string", "maxLength": 100},
             "last_message_time": FOUND_TIME,
             "unread_count": COUNT,
@@ -118,8 +121,17 @@ ANSWERS: Json = {
             "participant_count": {"type": "integer", "format": "int64", "const": 2},
             "has_more": {**FLAG, "description": "whether older messages remain; with `after`, newer ones"},
             "can_reply": {**FLAG, "description": "whether the caller may write to that user now"},
+            "reply_refusal": {**STRING_OR_NULL, "description": "the code that a send would be refused with, else null"},
+            "with_role": PARTNER_ROLE,
         },
-        example={"messages": [_MESSAGE], "participant_count": 2, "has_more": False, "can_reply": True},
+        example={
+            "messages": [_MESSAGE],
+            "participant_count": 2,
+            "has_more": False,
+            "can_reply": True,
+            "reply_refusal": None,
+            "with_role": "therapist",
+        },
     ),
     "Marked": answer_of({"with_user": NAME, "marked": COUNT}, example={"with_user": "thea", "marked": 3}),
     "ReadReceipt": answer_of(

@@ -114,6 +114,8 @@ def _codes(route: "Route", operation: Operation, parameters: list[str], *, stand
         codes.add("authentication_unavailable")
     if operation.stores:
         codes.update(STORAGE_ERRORS)
+    if route.method != "GET" or route.access.name == "ADMIN":
+        codes.add("refused_by_host")
     return codes
 
 

@@ -81,8 +81,9 @@ OPERATIONS = {
     ),
     "conversations.hide_conversation": Operation(
         "deleteConversation",
-        "Hide the caller's side of a whole conversation",
+        "Hide the caller's side of a conversation, or of what is not newer than an id",
         204,
+        parameters=("up_to",),
         body="NoFields",
         errors=_WITH_PERSON,
     ),

@@ -13,7 +13,11 @@ Progress = Callable[[str], None]
 
 
 class StorageError(Exception):
-    """The database did not do what was asked. ``code`` is storage_full, storage_busy or storage_unavailable."""
+    """The database did not do what was asked.
+
+    ``code`` is storage_full, storage_busy, storage_unavailable, or refused_by_host: a constraint or trigger of a host
+    refused this one write (conflicts with our own constraints are resolved in the statements).
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)

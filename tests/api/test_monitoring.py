@@ -131,7 +131,7 @@ def test_look_that_cannot_be_audited_is_refused(people: People, database_path: s
             "CREATE TRIGGER no_audit BEFORE INSERT ON msgsvc_audit BEGIN SELECT raise(ABORT, 'disk full'); END"
         )
     answer = people["adam"].get(LOOK)
-    assert answer.status_code == 503
+    assert refusal(answer) == (403, "refused_by_host")
     assert "secret" not in answer.text
 
 

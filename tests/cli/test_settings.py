@@ -21,6 +21,8 @@ OTHER_VALUES = {
     "cors_credentials": "true",
     "cors_headers": "X-CSRFToken",
     "page_frame_ancestors": "'self'",
+    "roles": "developer=admin",
+    "display_name_column": "full_name",
 }
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 

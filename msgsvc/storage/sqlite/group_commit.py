@@ -75,7 +75,9 @@ class GroupCommit:
                 failure = storage_error(error)
                 self._failure = failure
                 if not raw.in_transaction:
-                    commit.error = failure
+                    commit.error = _for_the_others(failure)
+                    if commit in commits:
+                        commits.remove(commit)
                 raise failure from failure.__cause__
             finally:
                 if self._queued == 0 or not raw.in_transaction:
@@ -187,3 +189,10 @@ class GroupCommit:
     def resume(self) -> None:
         """Lets writers go on after pause()."""
         self._write_lock.release()
+
+
+def _for_the_others(failure: StorageError) -> StorageError:
+    """What the writers hear whose work was rolled back with the one that failed."""
+    if failure.code != "refused_by_host":
+        return failure
+    return StorageError("storage_busy", f"a host's trigger rolled back the batch: {failure}")

@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from msgsvc.storage.base import Commit, MigrationError, Result, Snapshot, Storage, StorageError, Transaction
-from msgsvc.storage.sqlite import forks
+from msgsvc.storage.base import Commit, MigrationError, Result, Row, Snapshot, Storage, StorageError, Transaction
+from msgsvc.storage.sqlite import forks, schema
 from msgsvc.storage.sqlite.checkpoints import WalBound, checkpoint_whole
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, wal_path
 from msgsvc.storage.sqlite.errors import result_code
@@ -45,6 +45,7 @@ class SqliteStorage(Storage):
         self._statements = statements
         self._shared = shared
         self._closed = False
+        self._complete_at: list[Row] = []
         self._remove_file: Callable[[], object] = lambda: None
         if path == ":memory:":
             directory = tempfile.mkdtemp(prefix="msgsvc-")
@@ -100,6 +101,7 @@ class SqliteStorage(Storage):
                 self._let_go(readers)
                 require_ready(self.path)
                 self._files.forget()
+                self._complete_at = []
         except (StorageError, MigrationError, OSError) as error:
             self._reopen_at = time.monotonic() + REOPEN_SECONDS
             self._reopen_failure = str(error)
@@ -171,6 +173,7 @@ class SqliteStorage(Storage):
         with self._readers.snapshot() as connection:
             connection.execute("PRAGMA shrink_memory")
             connection.execute("SELECT count(*) FROM sqlite_master")
+            self._refuse_incomplete(connection)
         try:
             with closing(self._connect("ro&immutable=1")) as connection:
                 connection.execute("PRAGMA schema_version")
@@ -178,6 +181,18 @@ class SqliteStorage(Storage):
             is_of_sqlite = result_code(error) != 0
             if not is_of_sqlite or result_code(error) == sqlite3.SQLITE_NOTADB:
                 raise
+
+    def _refuse_incomplete(self, connection: Connection) -> None:
+        """Looks for every object of ours, but only where the schema has changed since the last look."""
+        version = connection.execute("PRAGMA schema_version")
+        if version == self._complete_at:
+            return
+        missing = schema.missing_objects(connection)
+        if missing:
+            raise StorageError(
+                "storage_unavailable", f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores it"
+            )
+        self._complete_at = version
 
     def close(self) -> None:
         """Closes the connections of this process and removes a ``:memory:`` file. Closing twice is harmless."""

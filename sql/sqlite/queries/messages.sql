@@ -50,36 +50,31 @@ WHERE (sender, idempotency_key) IN (
 UPDATE messages
 SET is_read = 1, read_at = coalesce(read_at, :now)
 WHERE id = :id
-    AND recipient_username = :caller
-    AND deleted_at IS NULL
-    AND is_deleted_by_recipient IS NOT TRUE
     AND (is_read IS NOT TRUE OR read_at IS NULL)
+    AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller AND NOT v.is_sent)
 RETURNING read_at;
 
 -- name: update_message_hidden
--- Hides the caller's own side; deleted_at is set when the other side is hidden already.
+-- Hides the caller's own side; deleted_at is set where the other side is hidden already.
 UPDATE messages
 SET
-    is_deleted_by_sender = CASE sender_username WHEN :caller THEN 1 ELSE is_deleted_by_sender END,
-    is_deleted_by_recipient = CASE recipient_username WHEN :caller THEN 1 ELSE is_deleted_by_recipient END,
+    is_deleted_by_sender
+        = CASE WHEN sender_username = :caller COLLATE BINARY THEN 1 ELSE is_deleted_by_sender END,
+    is_deleted_by_recipient
+        = CASE WHEN recipient_username = :caller COLLATE BINARY THEN 1 ELSE is_deleted_by_recipient END,
     deleted_at = CASE
-        WHEN (sender_username = :caller OR is_deleted_by_sender IS TRUE)
-            AND (recipient_username = :caller OR is_deleted_by_recipient IS TRUE)
+        WHEN (sender_username = :caller COLLATE BINARY OR is_deleted_by_sender IS TRUE)
+            AND (recipient_username = :caller COLLATE BINARY OR is_deleted_by_recipient IS TRUE)
             THEN :now
     END
-WHERE id = :id
-    AND deleted_at IS NULL
-    AND (
-        (sender_username = :caller AND is_deleted_by_sender IS NOT TRUE)
-        OR (recipient_username = :caller AND is_deleted_by_recipient IS NOT TRUE)
-    );
+WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller);
 
 -- name: select_message_access
 -- Is the caller a participant, do they still see the message, are they the recipient, and when was it read.
 SELECT
     :caller IN (sender_username, recipient_username),
     EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller),
-    recipient_username = :caller,
+    recipient_username = :caller COLLATE BINARY,
     read_at
 FROM messages
 WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id);

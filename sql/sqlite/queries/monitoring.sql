@@ -39,21 +39,14 @@ LIMIT :limit OFFSET :offset;
 
 -- name: select_monitored_messages
 -- What at least one side still sees, once, newest first. The second column: whether :a sent it.
--- The names are compared twice because a host's column may fold case, and names are compared exactly.
-SELECT id, sender IS owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
+SELECT id, is_sent, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
-WHERE owner = :a
-    AND partner = :b
-    AND owner = :a COLLATE BINARY
-    AND partner = :b COLLATE BINARY
-    AND id <= :up_to
+WHERE owner = :a AND partner = :b AND id <= :up_to
 UNION ALL
-SELECT id, sender IS NOT owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
+SELECT id, NOT is_sent, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages AS of_the_other
 WHERE owner = :b
     AND partner = :a
-    AND owner = :b COLLATE BINARY
-    AND partner = :a COLLATE BINARY
     AND id <= :up_to
     AND NOT EXISTS (
         SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = of_the_other.id AND v.owner = :a

@@ -38,21 +38,35 @@ INSERT INTO msgsvc_suspensions (username, suspended_at) VALUES (:username, :at) 
 DELETE FROM msgsvc_suspensions WHERE username = :username;
 
 -- name: count_other_active_admins
--- Who could still administer if this account could not.
+-- Who could still administer if this account could not. :roles is a JSON array of the names that mean admin.
 SELECT count(*)
 FROM users AS u
-WHERE u.role = 'admin'
-    AND u.username <> :username
+WHERE u.role IN (SELECT value FROM json_each(:roles))
+    AND u.username <> :username COLLATE BINARY
     AND NOT EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username);
 
 -- name: select_users
--- A page of accounts by name, of one role or of all.
+-- A page of accounts by name, of some roles (a JSON array of their names) or of all.
 SELECT u.username, u.role, EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username)
 FROM users AS u
-WHERE :role IS NULL OR u.role = :role
+WHERE :roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles))
 ORDER BY u.username
 LIMIT :limit OFFSET :offset;
 
 -- name: count_users
--- Of one role or of all.
-SELECT count(*) FROM users WHERE :role IS NULL OR role = :role;
+-- Of some roles (a JSON array of their names) or of all.
+SELECT count(*) FROM users WHERE :roles IS NULL OR role IN (SELECT value FROM json_each(:roles));
+
+-- name: upsert_user
+-- An account of a host's, as the host gives it; changes no row where the table holds the name in another case alone.
+INSERT INTO users (username, role)
+VALUES (:username, :role)
+ON CONFLICT (username) DO UPDATE SET role = excluded.role WHERE username = :username COLLATE BINARY;
+
+-- name: select_ids_of_owner
+-- Some of the messages that the person still sees.
+SELECT id FROM msgsvc_visible_messages WHERE owner = :username LIMIT :limit;
+
+-- name: update_reply_rights_closed
+-- Neither the rights that others gave the person nor those that the person gave.
+UPDATE msgsvc_reply_rights SET is_open = 0 WHERE reader = :username OR writer = :username;
