@@ -13,6 +13,7 @@ from msgsvc.client_address import ClientAddresses
 from msgsvc.json_http import Encoded, encode_json
 from msgsvc.middleware import Answer, Call
 from msgsvc.openapi import document
+from msgsvc.page import page_routes
 from msgsvc.request import Services
 from msgsvc.roles import RoleNames
 from msgsvc.routes import Route, routes, url_map
@@ -112,7 +113,7 @@ def build_app(
         RoleNames(settings.roles),
         Encoded(encode_json(document(table, standalone=standalone)).encode()),
     )
-    app = App(services, table)
+    app = App(services, table + page_routes(settings, standalone=standalone))
     try:
         if standalone:
             create_first_admin(services)

@@ -38,7 +38,7 @@ def encoded_list(name: str, items: Iterable[bytes], others: Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status, headers, and a value to send as JSON; the value None sends no body."""
+    """A status, headers, and a value to send as JSON; bytes are sent as they are, and None sends no body."""
 
     value: object = None
     status: int = 200
@@ -47,7 +47,9 @@ class Response:
     """The code of an error, for the log line."""
 
     def payload(self) -> bytes:
-        """JSON and a newline, so that a terminal's prompt does not follow on the same line."""
+        """Bytes as they are; else JSON and a newline, so that a terminal's prompt does not follow on the same line."""
+        if isinstance(self.value, bytes) and not isinstance(self.value, Encoded):
+            return self.value
         encoded = self.value if isinstance(self.value, Encoded) else encode_json(self.value).encode()
         return encoded + b"\n"
 

@@ -144,13 +144,12 @@ class Call:
         discard_body(self._environ)
         response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
-        headers = [
-            *standard_headers(self._id),
-            *cors.response_headers(self._environ, self._services.settings),
-            *response.headers.items(),
-        ]
+        headers = dict(standard_headers(self._id))
+        headers.update(cors.response_headers(self._environ, self._services.settings))
         if response.value is not None:
-            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(payload)))]
+            headers["Content-Type"] = "application/json"
+            headers["Content-Length"] = str(len(payload))
+        headers.update(response.headers)
         method = self._environ["REQUEST_METHOD"]
         milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
         write_line = self._environ.get(LOG_REQUEST, log_request)
@@ -166,7 +165,7 @@ class Call:
                 request.login_address,
             )
         )
-        return _STATUS_LINES[response.status], headers, payload if method != "HEAD" else b""
+        return _STATUS_LINES[response.status], list(headers.items()), payload if method != "HEAD" else b""
 
     def _await_commits(self) -> Response:
         for commit in self._request.commits:

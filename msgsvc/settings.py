@@ -61,6 +61,16 @@ def _prefix(value: Any) -> str:
     return str(value)
 
 
+def _page(value: Any) -> str:
+    return str(value) if value in ("", "/") else _prefix(value)
+
+
+def _frame_ancestors(value: Any) -> str:
+    if not re.fullmatch(r"'none'|('self'|https?://[^\s;,'\"]+)( ('self'|https?://[^\s;,'\"]+))*", str(value)):
+        raise ValueError(f"must be 'none', or 'self' and origins separated by blanks, not {str(value)!r}")
+    return str(value)
+
+
 def _choice(*choices: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if value not in choices:
@@ -137,6 +147,10 @@ class Settings:
     port: int = _setting(8000, _whole_number(0, 65535), "port that `msgsvc serve` listens on; 0 takes a free one")
     threads: int = _setting(8, _whole_number(1, 256), "worker threads of `msgsvc serve`")
     prefix: str = _setting("/api/messages", _prefix, "public path under which the message calls live")
+    page: str = _setting("/", _page, "public path of the inbox page; empty for none")
+    page_frame_ancestors: str = _setting(
+        "'none'", _frame_ancestors, "who may show the page in a frame: `'none'`, or `'self'` and origins"
+    )
     session_idle_seconds: int = _setting(1800, _whole_number(1, 31_536_000), "a session ends when unused this long")
     session_max_seconds: int = _setting(43_200, _whole_number(1, 31_536_000), "a session ends at the latest after this")
 

@@ -87,6 +87,7 @@ LAYERS = [
     ["msgsvc.cli"],
     ["msgsvc.serving", "msgsvc.testing", "msgsvc.flask", "msgsvc.django", "msgsvc"],
     ["msgsvc.app"],
+    ["msgsvc.page"],
     ["msgsvc.middleware", "msgsvc.cors"],
     ["msgsvc.routes", "msgsvc.openapi"],
     ["msgsvc.handlers"],

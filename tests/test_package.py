@@ -11,6 +11,7 @@ from processes import CHECKOUT, environment, msgsvc
 from served import running
 
 API = "/api/messages"
+PAGE_SUFFIXES = {".html", ".css", ".js", ".svg"}
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -67,12 +68,16 @@ def serve_a_message(cwd: Path, command: tuple[str, ...] = (), **variables: str) 
         assert service.stop() == 0
 
 
-def test_wheel_contains_only_code_and_sql_files(wheel: Path) -> None:
+def test_wheel_contains_only_code_sql_files_and_the_page(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "msgsvc").rglob("*.py")}
     sql = {f"msgsvc/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "sql").rglob("*.sql")}
-    assert names == {*code, *sql, "msgsvc/py.typed", "msgsvc/common_passwords.txt"}
+    page = {
+        str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "msgsvc/page").iterdir() if path.suffix in PAGE_SUFFIXES
+    }
+    assert "msgsvc/page/index.html" in page
+    assert names == {*code, *sql, *page, "msgsvc/py.typed", "msgsvc/common_passwords.txt"}
 
 
 def build(source: Path, to: Path) -> set[str]:

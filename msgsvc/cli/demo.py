@@ -29,18 +29,23 @@ def prepare(app: App, url: str) -> str:
     password = secrets.token_urlsafe(12)
     password_hash = app.services.passwords.hash(password)
     tokens = app.services.database.write(lambda transaction: _fill(transaction, settings, password_hash))
-    return _lines(tokens, password, url, url + settings.prefix)
+    page = url + settings.page.rstrip("/") + "/" if settings.page else ""
+    return _lines(tokens, password, url, url + settings.prefix, page)
 
 
-def _lines(tokens: dict[str, str], password: str, url: str, messages: str) -> str:
-    """Who is there, and a curl line for each of the five calls and for what an admin may see."""
+def _lines(tokens: dict[str, str], password: str, url: str, messages: str, page: str) -> str:
+    """Who is there, where the page is, and a curl line for each of the five calls and for what an admin may see."""
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
     body = '{"recipient": "thea", "content": "I slept eight hours"}'
     login = f'{{"username": "uma", "password": "{password}"}}'
     return "\n".join(
         [
-            "Four people live in this database: " + ", ".join(f"{n} ({r})" for n, r in PEOPLE.items()) + ".",
+            "Four people live in this database. Their names and passwords:",
+            "",
+            *(f"{name:<6} {password}   ({role})" for name, role in PEOPLE.items()),
+            "",
+            *([f"Open {page} in a browser and log in as one of them.", ""] if page else []),
             "The lines below act as uma. Paste them into another terminal; Ctrl-C ends the demo.",
             "For the lines of docs/api.md, paste these three variables first:",
             "",
@@ -57,7 +62,7 @@ def _lines(tokens: dict[str, str], password: str, url: str, messages: str) -> st
             f"curl -i {adam} '{messages}/admin/conversation/thea/uma?reason=demo'",
             f"curl -i {adam} '{messages}/admin/audit?limit=1'",
             "",
-            f"Each of the four logs in with the password {password}",
+            "Log in:",
             "",
             f"curl -i -X POST -H 'Content-Type: application/json' -d '{login}' {url}/api/auth/login",
             "",

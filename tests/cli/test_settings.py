@@ -20,6 +20,7 @@ OTHER_VALUES = {
     "client_address_header": "X-Real-IP",
     "cors_credentials": "true",
     "cors_headers": "X-CSRFToken",
+    "page_frame_ancestors": "'self'",
     "roles": "developer=admin",
     "display_name_column": "full_name",
 }

@@ -1,0 +1,296 @@
+// The open conversation: loading and its older parts, what was seen, options, and writing.
+import { call, emit, path, readDraft, sending, stopSending } from './service.js';
+import { composer, ruleNote } from './composer.js';
+import {
+  announce, ask, bdi, button, count, find, goTo, h, loadFailed, menu, note, say, shown, skipLink, sorry, sync, thread, waitFor,
+} from './dom.js';
+import { createLog, keepPlace, loader, scrollerOf, watchSeen } from './log.js';
+import { isPatient, me, unblock } from './session.js';
+
+const PAGE = 50;
+const LARGEST_PAGE = 200;
+const MOST_SHOWN = 300;
+const RETRY_MILLISECONDS = 15_000;
+
+let open = null;
+
+export const openPartner = () => open?.partner;
+
+// The pane of the conversation with a partner, of which `unread` messages are unread. It loads by itself.
+export function openConversation(partner, unread) {
+  const log = createLog(({ sender }) => sender !== partner, deleteMessage);
+  const below = button('', goToEnd, 'below', { hidden: true });
+  const [options, blocked, writing] = [h('div'), h('div.blocked'), h('div.writing')];
+  const node = thread(shown(partner), bdi(partner), [skipLink('Skip to writing', 'textarea'), options], blocked, log.node, h('div.float', below), writing);
+  open = {
+    partner, log, below, options, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
+    hasOlder: false, hasNewer: false, newest: 0, line: null, state: '', newBelow: 0, code: undefined, role: undefined, isBlocked: false, seen: null,
+  };
+  addEventListener('scroll', scrolled, true);
+  showWriting(null);
+  load(unread);
+  return node;
+}
+
+export function closeConversation() {
+  removeEventListener('scroll', scrolled, true);
+  open?.seen?.stop();
+  open = null;
+}
+
+const get = (query) => call('GET', path`/conversation/${open.partner}?limit=` + query);
+
+async function load(unread = 0) {
+  const mine = open;
+  try {
+    const asked = [get(Math.min(Math.max(unread + 10, PAGE), LARGEST_PAGE)), call('GET', '/blocks').catch(() => ({ blocks: [] }))];
+    const [answer, { blocks }] = await waitFor(Promise.all(asked), open.log.top, 'Loading messages…');
+    if (mine !== open) return;
+    open.state = 'loaded';
+    open.isBlocked = blocks.some(({ username }) => username === open.partner);
+    take(answer);
+    const fresh = open.items.filter(isUnread);
+    if (fresh.length) open.line = { id: fresh[0].id, n: Math.max(fresh.length, unread) };
+    render();
+    goToLine();
+  } catch (refusal) {
+    if (mine === open) showFailed(refusal);
+  }
+}
+
+const isUnread = ({ sender, is_read: isRead }) => sender === open.partner && !isRead;
+
+function showFailed({ status, retryAt }) {
+  let failed = loadFailed('The messages could not be loaded', retryAt, () => load());
+  if (status && status < 500) {
+    open.state = 'failed';
+    open.writing.replaceChildren();
+    failed = note('warn', say`Nobody here is called ${open.partner}`, 'Please check the name.', 'alert', button('Back to the conversations', goTo('#/')));
+  }
+  sync(open.log.top, [failed]);
+}
+
+// Merges an answer with the newest messages into those that are shown. Gives the partner's that are new.
+function take({ messages, has_more: hasMore, with_role: role, can_reply: canReply, reply_refusal: refusal }) {
+  const oldest = messages[0]?.id ?? 0;
+  const overlaps = open.items.some(({ id }) => id === oldest);
+  if (!(overlaps && hasMore)) open.hasOlder = hasMore;
+  open.items = [...(overlaps && hasMore ? open.items.filter(({ id }) => id < oldest) : []), ...messages];
+  const fresh = messages.filter(({ id, sender }) => id > open.newest && sender === open.partner);
+  open.newest = Math.max(open.newest, ...messages.map(({ id }) => id));
+  open.role = role;
+  showOptions();
+  showWriting(canReply ? null : refusal ?? 'not_allowed');
+  return fresh;
+}
+
+function render() {
+  const { items, log, hasOlder, hasNewer, partner } = open;
+  if (hasOlder) sync(log.top, [open.older]);
+  else {
+    const words = items.length ? say`This is where your conversation with ${partner} begins.` : say`There are no messages between you and ${partner}.`;
+    log.top.replaceChildren(h('p.hint.begins', { tabindex: -1 }, words));
+  }
+  sync(log.bottom, hasNewer ? [open.newer] : []);
+  log.show(items, open.line);
+  const { writing } = open;
+  open.seen ??= watchSeen(markRead, getComputedStyle(writing).position === 'sticky' ? writing.offsetHeight : 0);
+  for (const message of items) if (isUnread(message)) open.seen.watch(log.nodeOf(message.id), message.id);
+}
+
+// Older or newer messages than those shown; beyond MOST_SHOWN those at the other end go from the document.
+async function loadPart(query) {
+  const mine = open;
+  const answer = await get(PAGE + query);
+  return mine === open ? answer : new Promise(() => {});
+}
+
+async function loadOlder() {
+  const { messages, has_more: hasMore } = await loadPart(`&before=${open.items[0].id}`);
+  const items = [...messages, ...open.items];
+  Object.assign(open, { items: items.slice(0, MOST_SHOWN), hasOlder: hasMore, hasNewer: open.hasNewer || items.length > MOST_SHOWN });
+  keepPlace(open.log.node, render);
+  if (hasMore) return count(messages.length, 'older message');
+  find('.begins').focus({ preventScroll: true });
+  return `This is where your conversation with ${shown(open.partner)} begins.`;
+}
+
+async function loadNewer() {
+  const { messages, has_more: hasMore } = await loadPart(`&after=${open.items.at(-1).id}`);
+  const items = [...open.items, ...messages];
+  Object.assign(open, { items: items.slice(-MOST_SHOWN), hasNewer: hasMore, hasOlder: open.hasOlder || items.length > MOST_SHOWN });
+  keepPlace(open.log.node, render);
+  return count(messages.length, 'newer message');
+}
+
+// Asks for what is new, if the inbox knows of something or a read receipt is awaited.
+export async function refresh(isChanged) {
+  const mine = open;
+  if (!open || open.state === 'failed' || open.hasNewer) return;
+  if (!open.state) {
+    load();
+    return;
+  }
+  if (!isChanged && !open.items.some(({ sender, is_read: isRead }) => sender === me.username && !isRead)) return;
+  const answer = await call('GET', path`/conversation/${open.partner}?limit=${PAGE}`, { background: true });
+  if (mine !== open) return;
+  const wasAtEnd = isAtEnd();
+  const fresh = take(answer);
+  if (wasAtEnd) {
+    render();
+    goToEnd();
+  } else {
+    keepPlace(open.log.node, render);
+    countBelow(fresh.length);
+  }
+  if (fresh.length === 1) announce(`New message from ${shown(open.partner)}: ${[...fresh[0].content].slice(0, 200).join('')}`);
+  else if (fresh.length) announce(`${fresh.length} new messages`);
+}
+
+addEventListener('sent', ({ detail: { partner, message } }) => {
+  if (partner !== open?.partner) return;
+  announce('Sent');
+  if (open.hasNewer) return openAgain();
+  open.items = [...open.items.filter(({ id }) => id !== message.id), { ...message, sender: me.username }].sort((a, b) => a.id - b.id);
+  render();
+  return goToEnd();
+});
+
+// Where the reader is.
+
+function isAtEnd() {
+  const { scrollHeight, scrollTop, clientHeight } = scrollerOf(open.log.node);
+  return scrollHeight - scrollTop - clientHeight < 40;
+}
+
+function goToEnd() {
+  if (open.hasNewer) return openAgain();
+  const scroller = scrollerOf(open.log.node);
+  scroller.scrollTop = scroller.scrollHeight;
+  return countBelow(-open.newBelow);
+}
+
+function openAgain() {
+  Object.assign(open, { hasNewer: false, items: [] });
+  load();
+}
+
+function goToLine() {
+  const line = open.log.line();
+  if (!line) return goToEnd();
+  const scroller = scrollerOf(open.log.node);
+  scroller.scrollTop += line.getBoundingClientRect().top - Math.max(0, scroller.getBoundingClientRect().top) - scroller.clientHeight / 3;
+  return null;
+}
+
+const scrolled = () => open.newBelow && isAtEnd() && countBelow(-open.newBelow);
+
+function countBelow(more) {
+  open.newBelow += more;
+  open.below.hidden = !open.newBelow;
+  open.below.replaceChildren(`${count(open.newBelow, 'new message')} below`);
+}
+
+async function markRead(id) {
+  const mine = open;
+  try {
+    await call('PATCH', `/${id}/read`, { background: true });
+  } catch ({ status }) {
+    if (status !== 404) setTimeout(() => mine === open && render(), RETRY_MILLISECONDS);
+    return;
+  }
+  emit('read', mine.partner);
+  Object.assign(mine.items.find((message) => message.id === id) ?? {}, { is_read: true });
+}
+
+// Writing and options.
+
+function showWriting(code) {
+  if (code === open.code) return;
+  open.code = code;
+  const { partner, writing } = open;
+  if (code && sending(partner).phase === 'refused') stopSending(partner);
+  const rule = code && ruleNote(code, partner);
+  // A text that cannot be sent stays, to be copied.
+  const isKept = !rule || readDraft(partner).content;
+  writing.replaceChildren(rule ?? '', isKept ? composer(partner, { newest: () => open.newest, isThere }) : '');
+}
+
+async function isThere({ content, after }) {
+  await refresh(true).catch(() => {});
+  return open.items.some((message) => message.sender === me.username && message.id > after && message.content === content);
+}
+
+function showOptions() {
+  const { partner, role, isBlocked, items, options } = open;
+  const mayBlock = role !== null && !(isPatient() && role && role !== 'user');
+  const drawn = `${items.length > 0} ${mayBlock} ${isBlocked}`;
+  if (options.drawn === drawn) return;
+  options.drawn = drawn;
+  const hadFocus = options.contains(document.activeElement);
+  const lift = () => button('Unblock', () => unblock(partner));
+  const opener = button('Options', null, 'options', { 'aria-label': 'Options for this conversation' });
+  options.replaceChildren(items.length ? menu(opener, mayBlock && (isBlocked ? lift() : button('Block', block)), button('Delete conversation', deleteConversation, 'bad rule')) : '');
+  open.blocked.replaceChildren(isBlocked ? note('warn', '', say`You have blocked ${partner}. New messages from ${partner} do not reach you.`, null, lift()) : '');
+  if (hadFocus) opener.focus();
+}
+
+function setBlocked(partner, isBlocked) {
+  if (partner !== open?.partner) return;
+  const hadFocus = open.blocked.contains(document.activeElement);
+  open.isBlocked = isBlocked;
+  showOptions();
+  if (hadFocus) find('.options').focus();
+}
+
+addEventListener('unblocked', ({ detail }) => setBlocked(detail, false));
+
+async function block() {
+  const { partner } = open;
+  if (!await ask(say`Block ${partner}?`, [
+    say`${partner} cannot write to you any more. Nobody tells ${partner}, but the page will say that writing to you is not possible.`,
+    say`What you both wrote stays. You can still write to ${partner}, and you can unblock at any time.`,
+  ], 'Block', 'Do not block')) return;
+  try {
+    await call('PUT', path`/blocks/${partner}`);
+  } catch ({ code }) {
+    if (code === 'staff_not_blockable') open.blocked.replaceChildren(note('warn', '', 'People of your care team cannot be blocked. If something is wrong, please write to an administrator.', 'alert'));
+    else sorry();
+    return;
+  }
+  setBlocked(partner, true);
+  announce(`${shown(partner)} is blocked`);
+}
+
+async function deleteMessage({ id: gone }) {
+  const mine = open;
+  if (!await ask('Delete this message?', [say`It disappears for you and cannot be brought back. ${open.partner} keeps it.`], 'Delete message', 'Keep it')) return;
+  try {
+    await call('DELETE', `/${gone}`);
+  } catch ({ status }) {
+    if (status !== 404) return sorry();
+  }
+  if (mine !== open) return null;
+  const { items, log, line } = open;
+  const at = items.findIndex(({ id }) => id === gone);
+  const neighbour = items[at + 1] ?? items[at - 1];
+  items.splice(at, 1);
+  if (line?.id === gone) open.line = items[at] ? { ...line, id: items[at].id } : null;
+  keepPlace(log.node, render);
+  showOptions();
+  (neighbour ? find('.dots', log.nodeOf(neighbour.id)) : log.node).focus();
+  announce('Message deleted');
+  return emit('pollnow');
+}
+
+async function deleteConversation() {
+  const { partner, newest } = open;
+  if (!await ask('Delete this conversation?', [say`All messages between you and ${partner} disappear for you and cannot be brought back. ${partner} keeps them. If ${partner} writes again, the conversation starts anew.`], 'Delete conversation', 'Keep it')) return;
+  try {
+    await call('DELETE', path`/conversation/${partner}?up_to=${newest}`);
+  } catch {
+    sorry();
+    return;
+  }
+  emit('deleted', partner);
+}

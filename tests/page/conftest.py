@@ -1,0 +1,90 @@
+"""A real browser on a real service: people who log in, write and read. An error on the console fails the test."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from page_people import Hire, LogIn, Person, fill_login
+from requirements import needs, unavailable
+from served import Service, serving
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+ARGUMENTS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    chromium = needs("chromium", "apt-get install chromium, for the tests of the page")
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415
+    except ImportError:
+        unavailable("playwright is missing: pip install -e '.[test]', for the tests of the page")
+    with sync_playwright() as starter:
+        browser = starter.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("page") / "messages.db")
+
+
+@pytest.fixture(scope="session")
+def service(database: str) -> Iterator[Service]:
+    with serving(database) as service:
+        yield service
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def hire(service: Service, database: str) -> Hire:
+    """Makes a person of a role, with a name that no other test has; the name begins with the role or what is given."""
+
+    def hire(role: str, name: str = "") -> Person:
+        return Person(service, database, f"{name or role}{next(_numbers)}", role)
+
+    return hire
+
+
+def is_error(said: Any) -> bool:
+    """The browser itself reports every refused or failed request as an error; the page must report none."""
+    return said.type == "error" and "Failed to load resource" not in said.text
+
+
+@pytest.fixture
+def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
+    """Opens the page in a browser profile of its own."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_page(url: str = "", fragment: str = "", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda said: errors.append(said.text) if is_error(said) else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((url or service.url + "/") + fragment)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def log_in(open_page: Callable[..., Any]) -> LogIn:
+    """The page of a person who has logged in, at the address given."""
+
+    def log_in(person: Person, fragment: str = "", **options: Any) -> Any:
+        page = open_page(fragment=fragment, **options)
+        fill_login(page, person.name)
+        page.get_by_role("button", name=f"Account {person.name}").wait_for(state="attached")
+        return page
+
+    return log_in
