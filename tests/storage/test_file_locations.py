@@ -277,9 +277,6 @@ def test_a_full_temporary_directory_disturbs_nothing(disk: Disk, database_path: 
 # ---- names
 
 
-NAMES = {"latin-1": b"b\xe4d.db", "utf-8": "žofia.db".encode(), "a URI": b"it's 100% ?#.db"}
-
-
 NO_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0"}
 
 
