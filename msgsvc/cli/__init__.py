@@ -105,9 +105,18 @@ def _discard(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _visible(line: str) -> str:
+    """A path or a name may hold line ends and what a terminal obeys."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+
+
 def _fail(arguments: list[str], line: str) -> None:
     """Prints the line, for `serve` as a JSON log line."""
-    text = logs.line_of(logging.ERROR, line, logs.JsonFormatter()) if _is_serve(arguments) else f"msgsvc: {line}\n"
+    text = (
+        logs.line_of(logging.ERROR, line, logs.JsonFormatter())
+        if _is_serve(arguments)
+        else f"msgsvc: {_visible(line)}\n"
+    )
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

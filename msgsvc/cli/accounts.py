@@ -1,6 +1,7 @@
 """The commands about people: user list, add, password, role, suspend, reinstate and forget; token; explain."""
 
 import argparse
+import errno
 import secrets
 import sys
 import time
@@ -114,6 +115,8 @@ def explain(options: argparse.Namespace) -> None:
 def _password(options: argparse.Namespace) -> str:
     if not options.password_stdin:
         return secrets.token_urlsafe(12)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "closed", "standard input")
     try:
         typed = sys.stdin.buffer.readline().decode()
     except UnicodeDecodeError:

@@ -119,3 +119,13 @@ def test_an_unexpected_error_is_one_line_that_says_where(directory: Path) -> Non
     assert ran.errors.startswith("msgsvc: internal error: KeyError < ")
     assert ran.errors.count("\n") == 1
     assert "secret" not in ran.errors
+
+
+def test_an_error_that_quotes_line_ends_is_one_line(directory: Path) -> None:
+    ran = shell(directory, "$MSGSVC check --database $'no\\n\\x1b[2Jsuch.db'")
+    assert (ran.status, ran.errors) == (1, "msgsvc: no\\n\\x1b[2Jsuch.db: there is no such database\n")
+
+
+def test_a_password_from_a_closed_input_is_one_line(directory: Path) -> None:
+    ran = shell(directory, "$MSGSVC user password ann --password-stdin <&-")
+    assert (ran.status, ran.errors) == (1, "msgsvc: standard input: closed\n")
