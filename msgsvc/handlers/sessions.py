@@ -55,7 +55,7 @@ def _admit(
         "token_type": "Bearer",
         "expires_at": rfc3339(expires_at),
         "username": username,
-        "role": role,
+        "role": request.services.roles.meaning(role),
         "must_change_password": credentials[1] == 1,
     }
 

@@ -32,6 +32,13 @@ def test_a_role_of_the_host_s_own_sends_and_is_shown_as_what_it_means(named: dic
     assert named["pat"].get("/api/auth/session").json["role"] == "user"
 
 
+def test_login_and_session_say_the_same_role(named: dict[str, Client]) -> None:
+    body = {"password": "correct horse battery"}
+    assert named["dev"].patch("/api/users/pat", json=body).status_code == 200
+    login = named["dev"].post("/api/auth/login", json={"username": "pat", **body})
+    assert login.json["role"] == "user"
+
+
 def test_a_role_that_means_admin_monitors_and_manages(named: dict[str, Client]) -> None:
     assert named["dev"].get(f"{API}/admin/conversations").status_code == 200
     users = named["dev"].get("/api/users?role=admin").json
