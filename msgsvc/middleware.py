@@ -148,6 +148,7 @@ class Call:
         headers.update(cors.response_headers(self._environ, self._services.settings))
         if response.value is not None:
             headers["Content-Type"] = "application/json"
+        if response.status not in (204, 304):
             headers["Content-Length"] = str(len(payload))
         headers.update(response.headers)
         method = self._environ["REQUEST_METHOD"]

@@ -78,6 +78,7 @@ def test_addresses_are_relative_to_where_the_page_is_mounted() -> None:
 def test_the_address_without_a_slash_leads_to_the_page() -> None:
     answer = application(page="/care/messages").get("/care/messages")
     assert (answer.status_code, answer.headers["Location"]) == (308, "messages/")
+    assert answer.headers["Content-Length"] == "0", "else a client waits for a body until the connection ends"
 
 
 def test_embedded_the_root_is_left_to_the_host() -> None:
