@@ -24,8 +24,8 @@ class RoleNames:
         self._meanings.update(meanings.items())
 
     def meaning(self, name: object) -> Any:
-        """One of the four, or the name itself where it is outside them."""
-        return self._meanings.get(name, name)
+        """One of the four, or the name itself where it is outside them; None where a host keeps no text there."""
+        return self._meanings.get(name, name if isinstance(name, str) else None)
 
     def known(self, name: object) -> str | None:
         """One of the four, or None."""

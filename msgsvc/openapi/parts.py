@@ -60,4 +60,7 @@ NAME: Json = {"type": "string"}
 STRING_OR_NULL: Json = {"type": ["string", "null"]}
 FLAG: Json = {"type": "boolean"}
 PARTNER_ROLE: Json = {**STRING_OR_NULL, "description": "null for an account that is gone or outside the four roles"}
-FOUND_ROLE: Json = {"type": "string", "description": "a host's accounts may have roles beyond the four"}
+FOUND_ROLE: Json = {
+    **STRING_OR_NULL,
+    "description": "a host's accounts may have roles beyond the four; null where it stored no text",
+}

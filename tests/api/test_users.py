@@ -1,5 +1,8 @@
 """People management: create, list, role, password, suspension, and the first admin."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from support import open_files, refusal
 
@@ -21,6 +24,15 @@ def test_created_account_can_log_in(people: People, client: Client) -> None:
 def test_taken_name_is_refused(people: People) -> None:
     body = {"username": "uma", "role": "user", "password": "eight888"}
     assert refusal(people["adam"].post("/api/users", json=body)) == (409, "user_exists")
+
+
+def test_what_a_host_stores_that_is_no_text_spoils_no_list(people: People, database_path: str) -> None:
+    total = people["adam"].get("/api/users").json["total_users"]
+    with closing(sqlite3.connect(database_path)) as host, host:
+        host.execute("INSERT INTO users (username, role) VALUES (x'ff', 'user'), ('zoe', x'ff')")
+    listed = people["adam"].get("/api/users?limit=100")
+    assert (listed.status_code, listed.json["total_users"]) == (200, total + 1)
+    assert listed.json["users"][-1] == {"username": "zoe", "role": None, "suspended": False}
 
 
 @pytest.mark.parametrize(

@@ -46,16 +46,18 @@ WHERE u.role IN (SELECT value FROM json_each(:roles))
     AND NOT EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username);
 
 -- name: select_users
--- A page of accounts by name, of some roles (a JSON array of their names) or of all.
+-- A page of accounts by name, of some roles (a JSON array of their names) or of all. A name that is no text is nobody's.
 SELECT u.username, u.role, EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username)
 FROM users AS u
-WHERE :roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles))
+WHERE u.username = cast(u.username AS TEXT) AND (:roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles)))
 ORDER BY u.username
 LIMIT :limit OFFSET :offset;
 
 -- name: count_users
--- Of some roles (a JSON array of their names) or of all.
-SELECT count(*) FROM users WHERE :roles IS NULL OR role IN (SELECT value FROM json_each(:roles));
+-- Of some roles (a JSON array of their names) or of all. A name that is no text is nobody's.
+SELECT count(*)
+FROM users
+WHERE username = cast(username AS TEXT) AND (:roles IS NULL OR role IN (SELECT value FROM json_each(:roles)));
 
 -- name: upsert_user
 -- An account of a host's, as the host gives it; changes no row where the table holds the name in another case alone.
