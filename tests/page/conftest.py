@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_people import Hire, LogIn, Person, fill_login
+from looks import freeze
+from page_people import Hire, LogIn, Person
 from served import Service, serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright, for the tests of the page")
@@ -82,11 +83,14 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def log_in(open_page: Callable[..., Any]) -> LogIn:
-    """The page of a person who has logged in, at the address given."""
+    """The page of a person who has logged in, at the address given. `frozen` stops the clock of the page."""
 
-    def log_in(person: Person, fragment: str = "", **options: Any) -> Any:
-        page = open_page(fragment=fragment, **options)
-        fill_login(page, person.name)
+    def log_in(person: Person, fragment: str = "", *, frozen: bool = False, **options: Any) -> Any:
+        page = open_page(fragment="icon.svg", **options)
+        page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", person.new_token())
+        if frozen:
+            freeze(page)
+        page.goto(f"{person.service.url}/{fragment}")
         page.get_by_role("button", name=f"Account {person.name}").wait_for(state="attached")
         return page
 
