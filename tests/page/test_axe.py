@@ -145,7 +145,7 @@ def subject_and_draft(cast: Cast) -> Any:
 def sending(cast: Cast) -> Any:
     """The network takes the message and gives no answer."""
     page = cast.conversation(cast.uma, cast.thea)
-    page.route(SEND, lambda route: None)
+    page.route(SEND, lambda _route: None)
     write(page, cast.thea.name, "on its way")
     button(page, "Send").click()
     page.get_by_text("Sending…").wait_for()
