@@ -91,7 +91,7 @@ def log_in(open_page: Callable[..., Any]) -> LogIn:
         if frozen:
             freeze(page)
         page.goto(f"{person.service.url}/{fragment}")
-        page.get_by_role("button", name=f"Account {person.name}").wait_for(state="attached")
+        page.locator(".account", has_text=person.name).wait_for(state="attached")
         return page
 
     return log_in

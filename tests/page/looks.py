@@ -78,3 +78,8 @@ def requests_of(page: Any, method: str, part: str) -> list[Any]:
         "request", lambda request: made.append(request) if request.method == method and part in request.url else None
     )
     return made
+
+
+def settle(page: Any) -> None:
+    """Gives the page the time of another call, to take in what it was answered."""
+    page.evaluate("fetch('icon.svg').then(answer => answer.text())")
