@@ -107,9 +107,9 @@ def test_the_line_stays_until_the_conversation_is_left(hire: Hire, log_in: LogIn
     thea.send(uma, "third")
     poll_until(page, messages(page).nth(3))
     assert line.is_visible()
+    page.wait_for_function("() => document.title === 'Messages'")
     page.evaluate("location.hash = '#/'")
     heading(page, thea.name).wait_for(state="detached")
-    page.wait_for_function("() => document.title === 'Messages'")
     row(page, thea.name).click()
     messages(page).first.wait_for()
     assert line.count() == 0
@@ -120,6 +120,7 @@ def test_a_message_longer_than_the_window_can_be_read(hire: Hire, log_in: LogIn)
     thea.send(uma, "line\n" * 900)
     page = log_in(uma, f"#/conversation/{thea.name}", viewport={"width": 320, "height": 640})
     messages(page).wait_for()
+    page.mouse.wheel(0, 3000)
     page.wait_for_function("() => document.title === 'Messages'")
     assert uma.unread() == 0
 
