@@ -5,13 +5,18 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from msgsvc.accounts import create_first_admin
+from msgsvc import fields
+from msgsvc.accounts import create_first_admin, forget, put_account, warn_without_accounts
+from msgsvc.audit import Actor
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
+from msgsvc.client_address import ClientAddresses
 from msgsvc.middleware import Answer, Call
 from msgsvc.openapi import document
 from msgsvc.page import page_routes
 from msgsvc.request import Services
+from msgsvc.roles import RoleNames
 from msgsvc.routes import Route, routes, url_map
+from msgsvc.sessions import shorten_sessions
 from msgsvc.settings import Settings
 from msgsvc.storage.engines import engine_for
 from msgsvc.tokens import PasswordHasher
@@ -43,6 +48,27 @@ class App:
         """The request in steps, for a server that runs them apart."""
         return Call(environ, self.services, self._urls)
 
+    def put_account(self, username: str, role: str) -> None:
+        """Keeps ``users`` in step with accounts that live elsewhere: adds the account, or gives it the role.
+
+        Raises ApiError for a bad name or role and for an account the database holds under a name of another case,
+        StorageError where the database fails.
+        """
+        name = fields.username("username", username)
+        role = fields.text("role", role, limit=fields.NAME_LIMIT)
+        self.services.database.write(lambda transaction: put_account(transaction, self._host(), name, role))
+
+    def forget(self, username: str) -> None:
+        """Hides the person's side of every message and removes what hangs on the name, so that its next owner starts
+        empty. The account itself, and what others see, stay.
+
+        Raises StorageError where the database fails.
+        """
+        forget(self.services.database, self._host(), username)
+
+    def _host(self) -> Actor:
+        return Actor("api", self.services.clock())
+
     def close(self) -> None:
         """Releases everything. Closing twice is harmless."""
         self.services.database.close()
@@ -61,24 +87,40 @@ def create_app(
     seconds since the epoch.
     Raises SettingsError, MigrationError or OSError.
     """
-    settings = settings or Settings.from_environ(os.environ)
+    app = build_app(settings or Settings.from_environ(os.environ), authenticate, clock)
+    try:
+        shorten_sessions(app.services.database, app.services.settings)
+    except Exception:
+        app.close()
+        raise
+    return app
+
+
+def build_app(
+    settings: Settings, authenticate: Authenticate | None = None, clock: Callable[[], float] = time.time
+) -> App:
+    """The application for a command that serves no calls: its settings do not shorten the sessions there are."""
     standalone = authenticate is None
     table = routes(settings.prefix, standalone=standalone)
     services = Services(
         settings,
-        engine_for(settings.database).open(settings.database, not standalone),
-        SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate),
+        engine_for(settings.database).open(settings.database, not standalone, settings.display_name_column),
+        SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate, settings),
         clock,
         PasswordHasher(settings.threads),
+        ClientAddresses(settings),
+        RoleNames(settings.roles),
         document(table, standalone=standalone),
     )
     app = App(services, table + page_routes(settings, standalone=standalone))
-    if standalone:
-        try:
+    try:
+        if standalone:
             create_first_admin(services)
-        except Exception:
-            app.close()
-            raise
+        else:
+            warn_without_accounts(services)
+    except Exception:
+        app.close()
+        raise
     return app
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from msgsvc import fields
 from msgsvc.errors import ApiError
 from msgsvc.json_http import bearer_token
+from msgsvc.roles import RoleNames
+from msgsvc.sessions import live_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Snapshot
-from msgsvc.tokens import session_limits, token_hash
+from msgsvc.tokens import token_hash
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -27,6 +29,7 @@ class Access(Enum):
     """Who may make a call."""
 
     ANYONE = "anyone"
+    OWN_SESSION = "anyone with a session, also where the password must be changed first"
     MEMBER = "anyone with a session"
     ADMIN = "admins"
 
@@ -37,6 +40,7 @@ class Caller(NamedTuple):
     username: str
     role: str
     suspended: int
+    must_change_password: int = 0
     session_id: int | None = None
     session_expires_at: int | None = None
     session_used_at: int | None = None
@@ -59,6 +63,7 @@ class SessionAuthentication:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._roles = RoleNames(settings.roles)
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:  # noqa: ARG002
         """The hash of the session token."""
@@ -73,18 +78,20 @@ class SessionAuthentication:
         request_id: str,  # noqa: ARG002
     ) -> Caller | None:
         """The account of a session that is alive."""
-        row = snapshot.first("select_session", token_hash=credentials, **session_limits(self._settings, now))
+        row = snapshot.first("select_session", token_hash=credentials, **live_session(self._settings, now))
         if row is None:
             return None
-        username, role, suspended, session_id, created_at, used_at = row
-        return Caller(username, role, suspended, session_id, created_at + self._settings.session_max_seconds, used_at)
+        username, role, suspended, must_change, session_id, created_at, used_at = row
+        ends_at = created_at + self._settings.session_max_seconds
+        return Caller(username, self._roles.meaning(role), suspended, must_change, session_id, ends_at, used_at)
 
 
 class HostAuthentication:
     """The accounts are the host's: its function names the caller."""
 
-    def __init__(self, authenticate: Authenticate) -> None:
+    def __init__(self, authenticate: Authenticate, settings: Settings) -> None:
         self._authenticate = authenticate
+        self._roles = RoleNames(settings.roles)
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
         """The username that the host vouches for. Raises ApiError 503 where the host's function fails."""
@@ -111,15 +118,20 @@ class HostAuthentication:
         if row is None:
             logger.warning("authenticate named nobody in users", extra={"fields": {"request_id": request_id}})
             return None
-        return Caller(*row)
+        username, role, suspended = row
+        return Caller(username, self._roles.meaning(role), suspended)
 
 
 def check_access(access: Access, caller: Caller | None) -> Caller:
-    """Raises ApiError 401 without a caller, 403 for a suspended one and for a call that is closed to its role."""
+    """Raises ApiError 401 without a caller, 403 for one to whom the call is closed: by suspension, by a password that
+    must be changed first, by the role.
+    """
     if caller is None:
         raise ApiError("unauthorized")
     if caller.suspended:
         raise ApiError("account_suspended")
+    if caller.must_change_password and access is not Access.OWN_SESSION:
+        raise ApiError("password_change_required")
     if access is Access.ADMIN and caller.role != "admin":
         raise ApiError("admin_only")
     return caller

@@ -8,7 +8,7 @@ from msgsvc.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-ID"
+_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Msgsvc-Background, X-Request-ID"
 _RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
 _PREFLIGHT_SECONDS = "600"
 
@@ -26,6 +26,13 @@ def response_headers(environ: "WSGIEnvironment", settings: Settings) -> list[tup
         ("Access-Control-Expose-Headers", _RESPONSE_HEADERS),
         *([("Access-Control-Allow-Credentials", "true")] if settings.cors_credentials else []),
     ]
+
+
+def is_cross_site(environ: "WSGIEnvironment", settings: Settings) -> bool:
+    """Whether a browser says that a page of another site makes the call, and none of a named origin."""
+    return (
+        environ.get("HTTP_SEC_FETCH_SITE") == "cross-site" and environ.get("HTTP_ORIGIN") not in settings.cors_origins
+    )
 
 
 def is_preflight(environ: "WSGIEnvironment", settings: Settings) -> bool:

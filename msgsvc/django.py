@@ -1,5 +1,6 @@
-"""The message calls as URL patterns of a Django site, inside the site's own request handling."""
+"""The message calls and the inbox page as URL patterns of a Django site, inside the site's own request handling."""
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -16,7 +17,15 @@ REQUEST = "django.request"
 
 def urls(messages: App) -> list[URLPattern]:
     """The patterns of the message calls, to be included under the prefix of the settings."""
+    return [path(pattern.removeprefix("/"), _view(messages)) for pattern in host_paths("int")]
 
+
+def page_urls(messages: App) -> list[URLPattern]:
+    """The patterns of the inbox page, to be included at the page's path in the settings and a slash."""
+    return [path(pattern, _view(messages)) for pattern in ("", "<name>")]
+
+
+def _view(messages: App) -> Callable[..., HttpResponse]:
     def answer(request: HttpRequest, **_arguments: Any) -> HttpResponse:
         status, headers, body = messages.answer(_environ(request))
         response = HttpResponse(body, status=int(status[:3]))
@@ -26,7 +35,7 @@ def urls(messages: App) -> list[URLPattern]:
             response[name] = value
         return response
 
-    return [path(pattern.removeprefix("/"), answer) for pattern in host_paths("int")]
+    return answer
 
 
 def _environ(request: HttpRequest) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """One input value each: the value, or ApiError 400 with a sentence that names the field and its limit."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from msgsvc.errors import ApiError
+from msgsvc.visible_text import is_blank, is_readable
 
 NAME_LIMIT = 255
 NEW_NAME_LIMIT = 64
@@ -51,7 +53,7 @@ def _encodable(value: str) -> bool:
 
 def _not_blank(name: str, value: object, *, limit: int, code: str = "invalid_field") -> str:
     given = text(name, value, limit=limit, code=code)
-    if not given.strip():
+    if is_blank(given):
         _invalid(f"{name} is required: 1 to {limit} characters, not only blanks", "missing_field")
     return given
 
@@ -75,15 +77,22 @@ def reason(value: object) -> str:
 
 
 def username(name: str, value: object, code: str = "invalid_field") -> str:
-    """The name of an account, compared exactly."""
-    return text(name, value, limit=NAME_LIMIT, code=code)
+    """The name of an account, compared exactly. One that no path can carry is nobody's."""
+    given = text(name, value, limit=NAME_LIMIT, code=code)
+    if "/" in given or given in (".", ".."):
+        _invalid(f"{name} must be a name without '/', and neither '.' nor '..'", code)
+    return given
 
 
 def new_username(name: str, value: object) -> str:
-    """The name of an account that is to be created: one that a URL can carry and a person can read."""
+    """The name of an account that is to be created: one that a URL can carry, and that no two people read alike."""
     chosen = text(name, value, limit=NEW_NAME_LIMIT)
-    if "/" in chosen or chosen in (".", "..") or not chosen.isprintable():
-        _invalid(f"{name} must be printable characters without '/', and neither '.' nor '..'")
+    if "/" in chosen or chosen in (".", "..") or not is_readable(chosen):
+        _invalid(
+            f"{name} must be visible characters without '/' and without a blank at either end, and neither '.' nor '..'"
+        )
+    if not unicodedata.is_normalized("NFC", chosen):
+        _invalid(f"{name} must be in Unicode's composed form (NFC)")
     return chosen
 
 
@@ -136,11 +145,6 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         _invalid(f"{name} must be true or false")
     return value
-
-
-def password(name: str, value: object) -> str:
-    """A password that is to be set."""
-    return text(name, value, limit=PASSWORD_LIMIT, minimum=PASSWORD_MINIMUM)
 
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")

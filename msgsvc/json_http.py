@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request body. 5,000 characters written as surrogate escapes take 60,000 of them."""
+
+DISCARD_LIMIT = 1024 * 1024
+"""Bytes of a refused body that are read. nginx, by default, passes on no longer body than this."""
 
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -39,6 +43,8 @@ class Response:
     value: object = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    code: str | None = None
+    """The code of an error, for the log line."""
 
     def payload(self) -> bytes:
         """Bytes as they are; else JSON and a newline, so that a terminal's prompt does not follow on the same line."""
@@ -57,7 +63,7 @@ def error_response(error: ApiError, **headers: str) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    return Response({"error": error.sentence, "code": error.code}, error.status, headers)
+    return Response({"error": error.sentence, "code": error.code}, error.status, headers, error.code)
 
 
 def read_json(environ: "WSGIEnvironment", names: tuple[str, ...]) -> dict[str, Any]:
@@ -96,12 +102,12 @@ def _read_body(environ: "WSGIEnvironment") -> bytes:
         is_whole = False
     if max(announced, len(body)) > BODY_LIMIT:
         raise ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes")
+    environ["wsgi.input"] = BytesIO(body)
     media_type, _ = parse_options_header(environ.get("CONTENT_TYPE"))
     if (announced or body) and media_type.lower() != "application/json":
         raise ApiError("unsupported_media_type")
     if not is_whole:
         raise ApiError("invalid_body")
-    environ["wsgi.input"] = BytesIO(body)
     return body
 
 
@@ -113,6 +119,23 @@ def _body_stream(environ: "WSGIEnvironment") -> IO[bytes]:
     if "HTTP_TRANSFER_ENCODING" in environ and "wsgi.input_terminated" not in environ:
         raise ApiError("length_required")
     return get_input_stream(environ)
+
+
+def discard_body(environ: "WSGIEnvironment") -> None:
+    """Reads what nobody has read of the body, up to a limit.
+
+    A server that finds bytes of the last request on a connection closes it (gunicorn's threads do), and a proxy that
+    has sent the next request on it, perhaps somebody else's, answers that one with 502.
+    """
+    if isinstance(environ.get("wsgi.input"), BytesIO):
+        return
+    with suppress(Exception):
+        # A host's own request knows how much of the body it has read.
+        host_request = environ.get("werkzeug.request")
+        stream = host_request.stream if host_request else _body_stream(environ)
+        left = DISCARD_LIMIT
+        while left > 0 and (part := stream.read(min(left, BODY_LIMIT))):
+            left -= len(part)
 
 
 def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

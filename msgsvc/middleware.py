@@ -13,14 +13,14 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter
 
 from msgsvc import cors
-from msgsvc.audit import audit_denial
+from msgsvc.audit import audit
 from msgsvc.authorization import Access, place_of
 from msgsvc.errors import ApiError
-from msgsvc.json_http import Response, error_response
+from msgsvc.json_http import Response, discard_body, error_response
 from msgsvc.logs import RequestLine, log_request
 from msgsvc.request import Request, Services, public_path
 from msgsvc.routes import Lane, Route
-from msgsvc.sessions import is_due_to_prolong
+from msgsvc.sessions import delete_ended_sessions, is_due_to_prolong, prolong_session
 from msgsvc.storage.base import StorageError, Transaction
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Call:
             return Lane.WORKER
         route, arguments = match
         self._path = route.path
+        if not route.is_public and cors.is_cross_site(self._environ, self._services.settings):
+            self._response = error_response(ApiError("cross_site"))
+            return route.lane
         self._handler = partial(route.handler, **arguments)
         self._request.access = route.access
         return route.lane
@@ -94,7 +97,7 @@ class Call:
             return self._authorized_first(handler)
         except ApiError as error:
             if error.code == "admin_only":
-                denied = partial(audit_denial, by=request.actor(), subject=self._path)
+                denied = partial(audit, by=request.actor(), action="admin_denied", subject=self._path)
                 self._services.database.write(denied)
             raise
 
@@ -111,18 +114,19 @@ class Call:
         """Runs after the response is known, and never fails a request."""
         request, settings = self._request, self._services.settings
         caller = request.known_caller
-        if caller is None or caller.session_used_at is None:
+        if caller is None or caller.session_used_at is None or request.is_background:
             return
         now = request.now()
         if not is_due_to_prolong(settings, caller.session_used_at, now):
             return
 
         def prolong(transaction: Transaction) -> None:
-            transaction.run("update_session_used", id=caller.session_id, now=int(now))
+            prolong_session(transaction, settings, caller.session_id, now)
 
         def try_to_prolong() -> None:
             try:
                 self._services.database.write(prolong)
+                delete_ended_sessions(self._services.database, now)
             except StorageError as error:
                 logger.warning("a session was not prolonged: %s", error, extra={"fields": {"request_id": self._id}})
 
@@ -132,6 +136,7 @@ class Call:
     def respond(self) -> Answer:
         """The response, once what the call wrote is stored."""
         request = self._request
+        discard_body(self._environ)
         response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
         headers = dict(standard_headers(self._id))
@@ -144,9 +149,17 @@ class Call:
         milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
         caller = request.known_caller
         write_line = self._environ.get(LOG_REQUEST, log_request)
-        username = caller.username if caller else None
         write_line(
-            RequestLine(self._id, method[:_LOGGED_METHOD_LIMIT], self._path, response.status, milliseconds, username)
+            RequestLine(
+                self._id,
+                method[:_LOGGED_METHOD_LIMIT],
+                self._path,
+                response.status,
+                milliseconds,
+                caller.username if caller else request.login_name,
+                response.code,
+                request.login_address,
+            )
         )
         return _STATUS_LINES[response.status], list(headers.items()), payload if method != "HEAD" else b""
 
@@ -162,7 +175,7 @@ class Call:
             return error_response(error)
         except StorageError as error:
             logger.error("%s: %s", error.code, error, extra={"fields": {"request_id": self._id}})
-            return error_response(ApiError(error.code, retry_after=1))
+            return error_response(ApiError(error.code, retry_after=None if error.code == "refused_by_host" else 1))
         except Exception as error:
             logger.error("internal error: %s", place_of(error), extra={"fields": {"request_id": self._id}})
             return error_response(ApiError("internal_error"))

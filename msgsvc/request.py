@@ -8,8 +8,10 @@ from urllib.parse import parse_qsl
 
 from msgsvc.audit import Actor
 from msgsvc.authorization import Access, Authentication, Caller, Credentials, check_access
+from msgsvc.client_address import ClientAddresses
 from msgsvc.errors import ApiError
 from msgsvc.json_http import read_json
+from msgsvc.roles import RoleNames
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Commit, Result, Snapshot, Storage, Transaction
 from msgsvc.tokens import PasswordHasher
@@ -27,13 +29,31 @@ class Services:
     authentication: Authentication
     clock: Callable[[], float]
     passwords: PasswordHasher
+    addresses: ClientAddresses
+    roles: RoleNames
     openapi: Mapping[str, Any]
 
 
 class Request:
-    """One request of a call that is open to ``access``."""
+    """One request of a call that is open to ``access``.
 
-    __slots__ = ("_credentials", "access", "access_was_checked", "commits", "environ", "id", "known_caller", "services")
+    A background request does not prolong its session. The login name, of an account, and the login address are for the
+    log line.
+    """
+
+    __slots__ = (
+        "_credentials",
+        "access",
+        "access_was_checked",
+        "commits",
+        "environ",
+        "id",
+        "is_background",
+        "known_caller",
+        "login_address",
+        "login_name",
+        "services",
+    )
 
     def __init__(self, environ: "WSGIEnvironment", services: Services, request_id: str, access: Access) -> None:
         self.environ = environ
@@ -43,6 +63,9 @@ class Request:
         self.access_was_checked = False
         self.commits: list[Commit] = []
         self.known_caller: Caller | None = None
+        self.is_background = environ.get("HTTP_MSGSVC_BACKGROUND") == "1"
+        self.login_name: str | None = None
+        self.login_address: str | None = None
         self._credentials: Credentials | None = None
 
     @property
@@ -90,7 +113,11 @@ class Request:
 
     def actor(self) -> Actor:
         """The caller as the one who acts, for the audit."""
-        return Actor(self.caller.username, self.now(), self.id)
+        return Actor("api", self.now(), self.caller.username, self.id)
+
+    def client_address(self) -> str:
+        """Where the client is, as far as the connection and the trusted proxies say."""
+        return self.services.addresses.find(self.environ)
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -1,6 +1,7 @@
 """The roles, and the one rule of who may write to whom. Pure functions: the facts come from the database."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 STAFF = ("therapist", "clinician", "admin")
 ROLES = ("therapist", "clinician", "user", "admin")
@@ -15,8 +16,28 @@ SENDING_MATRIX = {
 }
 
 
+class RoleNames:
+    """What the role names of a host's accounts mean. The four mean themselves; any other is outside them."""
+
+    def __init__(self, meanings: Mapping[str, str]) -> None:
+        self._meanings: dict[object, str] = {role: role for role in ROLES}
+        self._meanings.update(meanings.items())
+
+    def meaning(self, name: object) -> Any:
+        """One of the four, or the name itself where it is outside them."""
+        return self._meanings.get(name, name)
+
+    def known(self, name: object) -> str | None:
+        """One of the four, or None."""
+        return self._meanings.get(name)
+
+    def names(self, *roles: str) -> list[object]:
+        """Every name that means one of the roles."""
+        return [name for name, role in self._meanings.items() if role in roles]
+
+
 class SendingFacts(NamedTuple):
-    """What decides whether a sender may write to a recipient, as the statement ``select_sending_facts`` gives it."""
+    """What decides whether a sender may write to a recipient."""
 
     sender_role: object
     recipient_role: object
@@ -24,6 +45,12 @@ class SendingFacts(NamedTuple):
     recipient_suspended: int
     recipient_blocked_sender: int
     recipient_wrote_before: int
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...], roles: RoleNames) -> "SendingFacts":
+        """From a row of the statement."""
+        sender_role, recipient_role, *others = row
+        return cls(roles.meaning(sender_role), roles.meaning(recipient_role), *others)
 
 
 class Decision(NamedTuple):
@@ -40,7 +67,8 @@ def decide_sending(facts: SendingFacts) -> Decision:
         return Decision(False, "suspension: the sender is suspended", "account_suspended")
     if facts.sender_role not in ROLES or facts.recipient_role not in ROLES:
         return Decision(False, "role matrix: a role outside the four", "not_allowed")
-    if facts.recipient_suspended or facts.recipient_blocked_sender:
+    is_blocked = facts.recipient_blocked_sender and may_be_blocked_by(facts.sender_role, facts.recipient_role)
+    if facts.recipient_suspended or is_blocked:
         rule = "suspension: the recipient is suspended" if facts.recipient_suspended else "block: by the recipient"
         return Decision(False, rule, "not_allowed")
     sender_role, recipient_role = str(facts.sender_role), str(facts.recipient_role)
@@ -53,5 +81,5 @@ def decide_sending(facts: SendingFacts) -> Decision:
 
 
 def may_be_blocked_by(blocked_role: object, blocker_role: object) -> bool:
-    """Anyone may block role ``user``; a user cannot block staff."""
+    """Anyone may block role ``user``; a user cannot block staff. A block counts only while that holds."""
     return blocked_role == "user" or blocker_role in STAFF

@@ -34,8 +34,13 @@ class Route(NamedTuple):
     access: Access
     lane: Lane
 
+    @property
+    def is_public(self) -> bool:
+        """Whether the call shows the same to everybody and changes nothing, so that any site may link to it."""
+        return self.access is Access.ANYONE and self.method == "GET"
 
-ANYONE, MEMBER, ADMIN = Access
+
+ANYONE, OWN_SESSION, MEMBER, ADMIN = Access
 INLINE_READ, BATCHED_WRITE, WORKER = Lane
 
 MESSAGE_ROUTES = [
@@ -63,10 +68,10 @@ SYSTEM_ROUTES = [
 
 ACCOUNT_ROUTES = [
     Route("POST", "/api/auth/login", sessions.login, ANYONE, WORKER),
-    Route("GET", "/api/auth/session", sessions.session, MEMBER, WORKER),
-    Route("POST", "/api/auth/logout", sessions.logout, MEMBER, WORKER),
+    Route("GET", "/api/auth/session", sessions.session, OWN_SESSION, WORKER),
+    Route("POST", "/api/auth/logout", sessions.logout, OWN_SESSION, WORKER),
     Route("POST", "/api/auth/logout-all", sessions.logout_all, MEMBER, WORKER),
-    Route("PUT", "/api/auth/password", sessions.change_password, MEMBER, WORKER),
+    Route("PUT", "/api/auth/password", sessions.change_password, OWN_SESSION, WORKER),
     Route("GET", "/api/users", users.users, ADMIN, WORKER),
     Route("POST", "/api/users", users.create, ADMIN, WORKER),
     Route("PATCH", "/api/users/<username>", users.change, ADMIN, WORKER),

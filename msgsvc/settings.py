@@ -1,11 +1,15 @@
 """Every setting once: its field, default, meaning, and the function that checks a value given as text or in Python."""
 
 import difflib
+import ipaddress
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgsvc.roles import ROLES
 
 ENVIRONMENT_PREFIX = "MSGSVC_"
 
@@ -15,12 +19,24 @@ class SettingsError(ValueError):
 
 
 def _setting(default: Any, check: Callable[[Any], Any], help: str, *, secret: bool = False) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"check": check, "help": help})
     return field(default=default, repr=not secret, metadata={"check": check, "help": help})
+
+
+def require_text(value: str) -> None:
+    """Raises ValueError for what Python could not decode of a command line or an environment."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise ValueError(f"{value!a} is not text in the encoding of this locale, {encoding}") from None
 
 
 def _optional_text(value: Any) -> str:
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError(f"must be text, not {type(value).__name__}")
+    require_text(str(value))
     return str(value)
 
 
@@ -87,6 +103,41 @@ _origins = _list_of(r"https?://[^/\s]+", "origins such as https://app.example")
 _header_names = _list_of(r"[A-Za-z0-9-]+", "names of headers such as X-CSRFToken")
 
 
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+
+def _networks(value: Any) -> Networks:
+    networks = value.replace(",", " ").split() if isinstance(value, str) else value
+    try:
+        return tuple(ipaddress.ip_network(network) for network in networks)
+    except (TypeError, ValueError):
+        raise ValueError(f"must be addresses and networks such as 10.0.0.1 or 10.0.0.0/8, not {value!r}") from None
+
+
+def _header(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", str(value), flags=re.ASCII):
+        raise ValueError(f"must be the name of a header such as X-Real-IP, not {str(value)!r}")
+    return str(value)
+
+
+def _roles(value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        value = {name.strip(): role.strip() for name, _, role in pairs}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError(f"must be names such as developer=admin,patient=user, not {value!r}")
+    for name, role in value.items():
+        if role not in ROLES or (name in ROLES and name != role):
+            raise ValueError(f"must give names of your own one of {', '.join(ROLES)}, not {name!r} {role!r}")
+    return dict(value)
+
+
+def _column(value: Any) -> str:
+    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", str(value)):
+        raise ValueError(f"must be the name of a column such as full_name, not {str(value)!r}")
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How the service runs. Raises SettingsError for a bad value."""
@@ -103,8 +154,18 @@ class Settings:
     session_idle_seconds: int = _setting(1800, _whole_number(1, 31_536_000), "a session ends when unused this long")
     session_max_seconds: int = _setting(43_200, _whole_number(1, 31_536_000), "a session ends at the latest after this")
 
-    trusted_proxy: str = _setting(
-        "", _optional_text, "address of the proxy whose X-Forwarded-For is believed; `*` for any"
+    login_attempts_name: int = _setting(
+        10, _whole_number(1, 100_000), "wrong passwords for one name after which login is closed for it"
+    )
+    login_attempts_address: int = _setting(
+        30, _whole_number(1, 100_000), "wrong passwords from one address after which login is closed for it"
+    )
+    login_window_seconds: int = _setting(900, _whole_number(1, 86_400), "how long wrong passwords are counted")
+    trusted_proxy: Networks = _setting(  # noqa: RUF009
+        (), _networks, "addresses and networks of the proxies that tell the client's address, separated by commas"
+    )
+    client_address_header: str = _setting(
+        "X-Forwarded-For", _header, "header in which they tell it: `X-Forwarded-For`, or one with a single address"
     )
     send_rate: int = _setting(
         60, _whole_number(0, 100_000), "messages a minute that one sender may send; 0 for no limit"
@@ -115,6 +176,12 @@ class Settings:
     )
     cors_headers: tuple[str, ...] = _setting(
         (), _header_names, "headers that those clients may send besides the API's own, such as a host's CSRF token"
+    )
+    roles: Mapping[str, str] = _setting(
+        {}, _roles, "what a host's own role names mean, as `developer=admin,patient=user`"
+    )
+    display_name_column: str = _setting(
+        "", _column, "column of a host's `users` by whose words people are found too; `username` for none any more"
     )
     log_format: str = _setting("json", _choice("json", "text"), "log lines as `json`, or `text` for people")
     admin_username: str = _setting("", _optional_text, "first admin, created when the database has no account yet")

@@ -4,10 +4,13 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from json.encoder import encode_basestring as string
 
+from msgsvc.roles import ROLES, RoleNames
 from msgsvc.storage.base import Row
 from msgsvc.times import rfc3339
 
 PREVIEW_LIMIT = 100
+
+_ROLE_JSON: dict[str | None, str] = {None: "null", **{role: string(role) for role in ROLES}}
 
 
 def messages(rows: Iterable[Row], owner: str, partner: str) -> Iterator[str]:
@@ -23,12 +26,12 @@ def messages(rows: Iterable[Row], owner: str, partner: str) -> Iterator[str]:
         )
 
 
-def inbox_row(row: Row) -> str:
-    """One conversation, from the five columns of the inbox statements, which fetch one character beyond the limit."""
-    partner, content, sent_at, unread_count, is_from_partner = row
+def inbox_row(row: Row, roles: RoleNames) -> str:
+    """One conversation, from the columns of the inbox statements, which fetch one character beyond the limit."""
+    partner, content, sent_at, unread_count, is_from_partner, role = row
     preview = content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
     return (
-        f'{{"with_user":{string(partner)},"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
+        f'{{"with_user":{string(partner)},"with_role":{_ROLE_JSON[roles.known(role)]},"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
         f'"unread_count":{unread_count},"is_latest_from_them":{"true" if is_from_partner else "false"}}}'
     )
 

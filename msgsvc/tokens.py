@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from msgsvc.errors import ApiError
-from msgsvc.settings import Settings
 
 _METHOD = "scrypt:32768:8:1"
 """werkzeug's own default."""
 
 _DECOY = f"{_METHOD}$salt$no password has this hash"
+
+HASHES_EACH_ADDRESS = 2
+"""At most this many passwords are hashed at once for one address."""
 
 
 def new_token() -> str:
@@ -31,35 +33,46 @@ class PasswordHasher:
     """Hashes passwords with werkzeug's scrypt, never in more than half of the server's threads at once.
 
     Hashing is slow by design, so without the bound a flood of logins would take every thread from messaging.
-    Every method raises ApiError 503 beyond the bound.
     """
 
     def __init__(self, threads: int) -> None:
-        self._places = threading.BoundedSemaphore(max(1, threads // 2))
+        self._limit = max(1, threads // 2)
+        self._address_limit = max(1, self._limit - 1)
+        self._names: set[str] = set()
+        self._queues: dict[str, list[object]] = {}
+        self._has_left = threading.Condition()
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise ApiError("too_many_logins", retry_after=1)
+    def turn(self, name: str, address: str) -> Iterator[None]:
+        """Lets hash for the name and the address, after those of the same address who came before.
+
+        One name has one place, and one address leaves one to the others, so that nobody takes the login from
+        them. Raises ApiError 503 at once where there is no place.
+        """
+        with self._has_left:
+            queue = self._queues.get(address, [])
+            if name in self._names or len(self._names) >= self._limit or len(queue) >= self._address_limit:
+                raise ApiError("too_many_logins", retry_after=1)
+            self._names.add(name)
+            self._queues[address] = queue
+            me = object()
+            queue.append(me)
         try:
+            with self._has_left:
+                self._has_left.wait_for(lambda: me in queue[:HASHES_EACH_ADDRESS])
             yield
         finally:
-            self._places.release()
+            with self._has_left:
+                self._names.remove(name)
+                queue.remove(me)
+                if not queue:
+                    del self._queues[address]
+                self._has_left.notify_all()
 
     def hash(self, password: str) -> str:
         """The salted hash to store."""
-        with self._place():
-            return generate_password_hash(password, _METHOD)
+        return generate_password_hash(password, _METHOD)
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password is the one hashed; None, for an unknown account, costs the same time."""
-        with self._place():
-            return check_password_hash(password_hash or _DECOY, password)
-
-
-def session_limits(settings: Settings, now: float) -> dict[str, int]:
-    """The epoch seconds after which a live session must have been used, and must have begun."""
-    return {
-        "idle_since": int(now) - settings.session_idle_seconds,
-        "started_since": int(now) - settings.session_max_seconds,
-    }
+        return check_password_hash(password_hash or _DECOY, password)

@@ -1,4 +1,4 @@
-"""Runs `msgsvc serve` and calls it. The log goes to a file: a full pipe would block the server."""
+"""Runs `msgsvc serve` and calls it. The log goes to a file."""
 
 import http.client
 import json
@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ class Service:
     def _listening_port(self) -> int:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            found = re.search(r"listening on http://[^:]+:([0-9]+)", self.log.read_text())
+            found = re.search(r"listening on http://\S+:([0-9]+)", self.log.read_text())
             if found:
                 return int(found[1])
             assert self.process.poll() is None, self.log.read_text()
@@ -66,14 +67,33 @@ class Service:
                 client.shutdown(socket.SHUT_WR)
             return received(client)
 
+    def log_text(self) -> str:
+        """The log up to now. While the server runs it may write lines a moment later: a last call marks the end."""
+        if self.process.poll() is None:
+            mark = f"mark-{uuid.uuid4()}"
+            self.call("GET", "/healthz", X_Request_ID=mark)
+            deadline = time.monotonic() + ANSWER_SECONDS
+            while mark not in self.log.read_text():
+                assert time.monotonic() < deadline, "the log line of a request is missing"
+                time.sleep(0.01)
+        lines = self.log.read_text().splitlines(keepends=True)
+        return "".join(line for line in lines if '"mark-' not in line)
+
     def log_lines(self) -> list[dict[str, Any]]:
         """Raises ValueError where a line is not JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.loads(line) for line in self.log_text().splitlines()]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Sends the signal; returns the exit status."""
         self.process.send_signal(number)
         return self.process.wait(START_SECONDS)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def received(client: socket.socket) -> bytes:

@@ -15,7 +15,12 @@ def test_send_message_valid(people: dict[str, Client], host: sqlite3.Connection)
 
     assert response.status_code == 201
     message_id = response.json["message_id"]
-    assert response.json == {"message_id": message_id, "sent_at": "2026-02-05T10:30:45Z", "status": "sent"}
+    assert response.json == {
+        "message_id": message_id,
+        "sent_at": "2026-02-05T10:30:45Z",
+        "status": "sent",
+        "recipient": "uma",
+    }
     columns = "sender_username, recipient_username, subject, content, is_read, read_at, sent_at, deleted_at"
     assert host.execute(f"SELECT {columns} FROM messages WHERE id = ?", (message_id,)).fetchall() == [
         ("thea", "uma", "Check-in", "How are you feeling today?", 0, None, "2026-02-05 10:30:45", None)

@@ -77,7 +77,29 @@ def test_wheel_contains_only_code_sql_files_and_the_page(wheel: Path) -> None:
         str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "msgsvc/page").iterdir() if path.suffix in PAGE_SUFFIXES
     }
     assert "msgsvc/page/index.html" in page
-    assert names == {*code, *sql, *page, "msgsvc/py.typed"}
+    assert names == {*code, *sql, *page, "msgsvc/py.typed", "msgsvc/common_passwords.txt"}
+
+
+def build(source: Path, to: Path) -> set[str]:
+    """Builds a wheel as `pip install .` does; the files in it."""
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(to), ".", cwd=source)
+    (path,) = to.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return set(archive.namelist())
+
+
+@pytest.mark.slow
+def test_a_second_wheel_holds_nothing_that_is_no_longer_in_the_checkout(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    migrations = copy_checkout(source) / "sql" / "sqlite" / "migrations"
+    (migrations / "0999_of_another_branch.sql").write_text("SELECT 1;\n")
+    (source / "msgsvc" / "renamed.py").write_text("")
+    assert "msgsvc/sql/sqlite/migrations/0999_of_another_branch.sql" in build(source, tmp_path / "first")
+    (migrations / "0999_of_another_branch.sql").unlink()
+    (source / "msgsvc" / "renamed.py").unlink()
+    second = build(source, tmp_path / "second")
+    assert not {name for name in second if "another_branch" in name or "renamed" in name}
 
 
 @pytest.mark.slow

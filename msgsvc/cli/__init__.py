@@ -1,57 +1,115 @@
 """The command line: runs one command and turns its errors into one line and an exit status."""
 
+import errno
+import io
 import logging
+import os
 import signal
 import sys
 from types import FrameType
+from typing import TextIO
 
+from msgsvc.authorization import place_of
 from msgsvc.cli.demo import NotEmptyError
 from msgsvc.cli.maintenance import FaultsFoundError
-from msgsvc.cli.options import UsageError
+from msgsvc.cli.options import UsageError, flush_output
 from msgsvc.cli.parser import build_parser
 from msgsvc.errors import ApiError
 from msgsvc.serving import logs
-from msgsvc.settings import SettingsError
+from msgsvc.settings import SettingsError, require_text
 from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError
 from msgsvc.storage.sql_files import SqlFilesError
 
+BROKEN_PIPE_STATUS = 128 + signal.SIGPIPE
+"""What a shell sees of a program that the signal ended."""
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; its exit status: 0, 1 where it fails, 2 for a wrong command line or setting, 130 for a signal."""
+    """Runs a command; its exit status: 0, 1 where it fails, 2 for a wrong command line or setting, 130 for a signal.
+
+    Where the reader of its output has gone, the command ends silently with status 141.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        options = build_parser().parse_args(arguments)
-        options.run(options)
-    except KeyboardInterrupt:
-        return _fail(arguments, "interrupted", 130)
-    except (UsageError, SettingsError) as error:
-        return _fail(arguments, str(error), 2)
-    except ApiError as error:
-        return _fail(arguments, error.sentence, 1)
-    except OSError as error:
-        return _fail(arguments, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    except (
-        FaultsFoundError,
-        BackupRefusedError,
-        NotEmptyError,
-        MigrationError,
-        StorageError,
-        SqlFilesError,
-    ) as error:
-        return _fail(arguments, str(error), 1)
+        _prepare_streams(arguments)
+        _run(arguments)
+    except (KeyboardInterrupt, Exception) as error:
+        line, status = _line_and_status(error)
+        if isinstance(error, OSError) and sys.stdout is not None:
+            _discard(sys.stdout)
+        if line:
+            _fail(arguments, line)
+        return status
     return 0
+
+
+def _line_and_status(error: BaseException) -> tuple[str, int]:
+    line, status = str(error), 1
+    match error:
+        case KeyboardInterrupt():
+            line, status = "interrupted", 130
+        case UsageError() | SettingsError():
+            status = 2
+        case BrokenPipeError():
+            line, status = "", BROKEN_PIPE_STATUS
+        case ApiError():
+            line = error.sentence
+        case OSError() if error.filename:
+            line = f"{error.filename}: {error.strerror}"
+        case OSError() | StorageError() | MigrationError() | SqlFilesError():
+            pass
+        case BackupRefusedError() | NotEmptyError() | FaultsFoundError():
+            pass
+        case Exception():
+            line = f"internal error: {place_of(error)}"
+    return line, status
+
+
+def _run(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            require_text(argument)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit:
+        flush_output()
+        raise
+    options.run(options)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _fail(arguments: list[str], line: str, status: int) -> int:
-    """Prints the line, for `serve` as a JSON log line; returns the status."""
-    if arguments[:1] == ["serve"]:
-        logs.configure("json")
-        logging.getLogger("msgsvc").error(line)
-    else:
-        print(f"msgsvc: {line}", file=sys.stderr)
-    return status
+def _is_serve(arguments: list[str]) -> bool:
+    return arguments[:1] == ["serve"]
+
+
+def _prepare_streams(arguments: list[str]) -> None:
+    """Standard error that is closed goes to /dev/null; only `serve` can do without standard output."""
+    if sys.stderr is None:
+        sys.stderr = io.TextIOWrapper(io.FileIO(os.devnull, "w"))
+    if sys.stdout is None:
+        if not _is_serve(arguments):
+            raise OSError(errno.EBADF, "closed", "standard output")
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        # A name may have characters that the locale cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _discard(stream: TextIO) -> None:
+    """Python would try once more at its end to write what could not be written, and change the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _fail(arguments: list[str], line: str) -> None:
+    """Prints the line, for `serve` as a JSON log line."""
+    text = logs.line_of(logging.ERROR, line, logs.JsonFormatter()) if _is_serve(arguments) else f"msgsvc: {line}\n"
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)

@@ -1,4 +1,4 @@
-"""The commands about people: user list, add, password, role, suspend and reinstate; token; explain."""
+"""The commands about people: user list, add, password, role, suspend, reinstate and forget; token; explain."""
 
 import argparse
 import secrets
@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 
 from msgsvc import accounts, fields
-from msgsvc.audit import Actor
-from msgsvc.cli.options import opened
+from msgsvc.audit import Actor, audit
+from msgsvc.cli.options import UsageError, opened, say
 from msgsvc.errors import ApiError
-from msgsvc.roles import SendingFacts, decide_sending
+from msgsvc.passwords import StoredPassword, new_password
+from msgsvc.roles import RoleNames, SendingFacts, decide_sending
 from msgsvc.sessions import open_session
 from msgsvc.storage.base import Transaction
 
@@ -20,16 +21,16 @@ def actor() -> Actor:
     return Actor("command line", time.time())
 
 
-def _write(options: argparse.Namespace, work: Callable[[Transaction], None]) -> None:
+def _write(options: argparse.Namespace, work: Callable[[Transaction, RoleNames], None]) -> None:
     with opened(options) as app:
-        app.services.database.write(work)
+        app.services.database.write(lambda transaction: work(transaction, app.services.roles))
 
 
 def list_users(options: argparse.Namespace) -> None:
     """Prints name, role and state of each account, separated by tabs."""
     with opened(options) as app, app.services.database.read() as snapshot:
-        for username, role, suspended in snapshot.each("select_users", role=None, limit=-1, offset=0):
-            print(username, role, "suspended" if suspended else "active", sep="\t")
+        for username, role, suspended in snapshot.each("select_users", roles=None, limit=-1, offset=0):
+            say(username, app.services.roles.meaning(role), "suspended" if suspended else "active")
 
 
 def add(options: argparse.Namespace) -> None:
@@ -37,50 +38,63 @@ def add(options: argparse.Namespace) -> None:
     username = fields.new_username("NAME", options.name)
     password = _password(options)
     with opened(options) as app:
-        password_hash = app.services.passwords.hash(password)
-        app.services.database.write(
-            lambda transaction: accounts.create(transaction, actor(), username, options.role, password_hash)
-        )
-    _print_made(options, password)
+        stored = StoredPassword(app.services.passwords.hash(password), options.must_change)
+
+        def create(transaction: Transaction) -> None:
+            accounts.create(transaction, actor(), username, options.role, stored)
+            _print_made(options, password)
+
+        app.services.database.write(create)
 
 
 def set_password(options: argparse.Namespace) -> None:
     """Sets a password and ends the sessions of the account; prints the password if this command made it."""
     password = _password(options)
     with opened(options) as app:
-        password_hash = app.services.passwords.hash(password)
-        app.services.database.write(
-            lambda transaction: accounts.reset_password(transaction, actor(), options.name, password_hash)
-        )
-    _print_made(options, password)
+        stored = StoredPassword(app.services.passwords.hash(password), options.must_change)
+
+        def reset(transaction: Transaction) -> None:
+            accounts.reset_password(transaction, actor(), options.name, stored)
+            _print_made(options, password)
+
+        app.services.database.write(reset)
 
 
 def change_role(options: argparse.Namespace) -> None:
     """Changes the role of an account."""
-    _write(options, lambda transaction: accounts.change_role(transaction, actor(), options.name, options.role))
+    _write(
+        options,
+        lambda transaction, roles: accounts.change_role(transaction, actor(), options.name, options.role, roles),
+    )
 
 
 def suspend(options: argparse.Namespace) -> None:
     """Suspends an account."""
-    _write(options, lambda transaction: accounts.suspend(transaction, actor(), options.name))
+    _write(options, lambda transaction, roles: accounts.suspend(transaction, actor(), options.name, roles))
 
 
 def reinstate(options: argparse.Namespace) -> None:
     """Lifts the suspension of an account."""
-    _write(options, lambda transaction: accounts.reinstate(transaction, actor(), options.name))
+    _write(options, lambda transaction, _roles: accounts.reinstate(transaction, actor(), options.name))
+
+
+def forget(options: argparse.Namespace) -> None:
+    """Hides the side of a person and removes what hangs on the name."""
+    with opened(options) as app:
+        accounts.forget(app.services.database, actor(), options.name)
 
 
 def token(options: argparse.Namespace) -> None:
     """Prints the token of a new session of an active account."""
     with opened(options) as app:
 
-        def open_one(transaction: Transaction) -> str:
+        def open_one(transaction: Transaction) -> None:
             accounts.require_active(transaction, options.name)
+            audit(transaction, actor(), "token_created", options.name)
             token, _ = open_session(transaction, app.services.settings, options.name, time.time())
-            return token
+            say(token)
 
-        token = app.services.database.write(open_one)
-    print(token)
+        app.services.database.write(open_one)
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -91,18 +105,23 @@ def explain(options: argparse.Namespace) -> None:
     if facts is None or sender is None:
         raise ApiError("user_not_found", f"no such user: {options.recipient if sender else options.sender}")
     if options.sender == options.recipient:
-        print("no: nobody writes to themselves")
+        say("no: nobody writes to themselves")
     else:
-        decision = decide_sending(SendingFacts(*facts))
-        print(f"{'yes' if decision.allowed else 'no'}: {decision.rule}")
+        decision = decide_sending(SendingFacts.of(facts, app.services.roles))
+        say(f"{'yes' if decision.allowed else 'no'}: {decision.rule}")
 
 
 def _password(options: argparse.Namespace) -> str:
     if not options.password_stdin:
         return secrets.token_urlsafe(12)
-    return fields.password("password", sys.stdin.readline().rstrip("\r\n"))
+    try:
+        typed = sys.stdin.buffer.readline().decode()
+    except UnicodeDecodeError:
+        raise UsageError("the password on standard input is not UTF-8") from None
+    return new_password("password", typed.rstrip("\r\n"), options.name)
 
 
 def _print_made(options: argparse.Namespace, password: str) -> None:
+    """Runs inside the transaction: nothing is stored when nobody gets to know the password."""
     if not options.password_stdin:
-        print(password)
+        say(password)

@@ -5,6 +5,7 @@ import secrets
 from msgsvc import accounts
 from msgsvc.app import App
 from msgsvc.cli.accounts import actor
+from msgsvc.passwords import StoredPassword
 from msgsvc.sessions import open_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Transaction
@@ -28,18 +29,23 @@ def prepare(app: App, url: str) -> str:
     password = secrets.token_urlsafe(12)
     password_hash = app.services.passwords.hash(password)
     tokens = app.services.database.write(lambda transaction: _fill(transaction, settings, password_hash))
-    return _lines(tokens, password, url, url + settings.prefix)
+    page = url + settings.page.rstrip("/") + "/" if settings.page else ""
+    return _lines(tokens, password, url, url + settings.prefix, page)
 
 
-def _lines(tokens: dict[str, str], password: str, url: str, messages: str) -> str:
-    """Who is there, and a curl line for each of the five calls and for what an admin may see."""
+def _lines(tokens: dict[str, str], password: str, url: str, messages: str, page: str) -> str:
+    """Who is there, where the page is, and a curl line for each of the five calls and for what an admin may see."""
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
     body = '{"recipient": "thea", "content": "I slept eight hours"}'
     login = f'{{"username": "uma", "password": "{password}"}}'
     return "\n".join(
         [
-            "Four people live in this database: " + ", ".join(f"{n} ({r})" for n, r in PEOPLE.items()) + ".",
+            "Four people live in this database. Their names and passwords:",
+            "",
+            *(f"{name:<6} {password}   ({role})" for name, role in PEOPLE.items()),
+            "",
+            *([f"Open {page} in a browser and log in as one of them.", ""] if page else []),
             "The lines below act as uma. Paste them into another terminal; Ctrl-C ends the demo.",
             "For the lines of docs/api.md, paste these three variables first:",
             "",
@@ -56,7 +62,7 @@ def _lines(tokens: dict[str, str], password: str, url: str, messages: str) -> st
             f"curl -i {adam} '{messages}/admin/conversation/thea/uma?reason=demo'",
             f"curl -i {adam} '{messages}/admin/audit?limit=1'",
             "",
-            f"Each of the four logs in with the password {password}",
+            "Log in:",
             "",
             f"curl -i -X POST -H 'Content-Type: application/json' -d '{login}' {url}/api/auth/login",
             "",
@@ -66,12 +72,12 @@ def _lines(tokens: dict[str, str], password: str, url: str, messages: str) -> st
 
 def _fill(transaction: Transaction, settings: Settings, password_hash: str) -> dict[str, str]:
     """Adds the people, who share a password, and their conversation; returns a session token for each person."""
-    if transaction.one("count_users", role=None) != (0,):
+    if transaction.one("count_users", roles=None) != (0,):
         raise NotEmptyError("the demo fills only a database that has no accounts")
     by = actor()
     tokens = {}
     for username, role in PEOPLE.items():
-        accounts.create(transaction, by, username, role, password_hash)
+        accounts.create(transaction, by, username, role, StoredPassword(password_hash))
         tokens[username], _ = open_session(transaction, settings, username, by.now)
     for sender, recipient, content in CONVERSATION:
         transaction.run(

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from msgsvc.cli.options import UsageError, existing_database, settings
+from msgsvc.cli.options import UsageError, existing_database, say, settings
 from msgsvc.storage.base import StorageError
 from msgsvc.storage.engines import engine_for
 
@@ -15,12 +15,12 @@ class FaultsFoundError(Exception):
 
 
 def migrate(options: argparse.Namespace) -> None:
-    """Prints the name of each migration that it applies."""
+    """Prints the name of each migration that it applies, and of each object that it restores."""
     path = settings(options).database
     if path == ":memory:":
         raise UsageError("--database: a :memory: database is always new, so there is nothing to migrate")
-    for name in engine_for(path).migrate(path) or ["nothing to do"]:
-        print(name)
+    for name in engine_for(path).migrate(path, settings(options).display_name_column) or ["nothing to do"]:
+        say(name)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def check(options: argparse.Namespace) -> None:
         faults = list(engine_for(path).check(path, _show_progress))
     _show_progress("")
     for fault in faults or ["ok"]:
-        print(fault)
+        say(fault)
     if faults:
         raise FaultsFoundError(f"{path}: faults found: {len(faults)}")
 
@@ -41,7 +41,7 @@ def backup(options: argparse.Namespace) -> None:
     with _path_in_errors(path):
         engine_for(path).backup(path, options.destination, _show_progress, overwrite=options.overwrite)
     _show_progress("")
-    print(options.destination)
+    say(options.destination)
 
 
 def _show_progress(line: str) -> None:

@@ -3,11 +3,12 @@
 import argparse
 import errno
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgsvc.app import App, create_app
+from msgsvc.app import App, build_app
 from msgsvc.settings import Settings
 
 SERVE_OPTIONS = ("host", "port", "threads", "log_format")
@@ -18,6 +19,26 @@ class UsageError(Exception):
     """The command line is wrong."""
 
 
+def say(*fields: object) -> None:
+    """Prints a line of fields, separated by tabs, to standard output. Raises OSError if it cannot be written."""
+    with _standard_output_in_errors():
+        print(*fields, sep="\t", flush=True)
+
+
+def flush_output() -> None:
+    """Writes what argparse has printed. Raises OSError."""
+    with _standard_output_in_errors():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _standard_output_in_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
 def settings(options: argparse.Namespace) -> Settings:
     """The settings of the environment, overridden by the options."""
     given = {name: getattr(options, name, None) for name in ("database", *SERVE_OPTIONS)}
@@ -25,9 +46,9 @@ def settings(options: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def opened(options: argparse.Namespace) -> Iterator[App]:
+def opened(options: argparse.Namespace, build: Callable[[Settings], App] = build_app) -> Iterator[App]:
     """The application, closed at the end of the block."""
-    app = create_app(settings(options))
+    app = build(settings(options))
     try:
         yield app
     finally:

@@ -86,10 +86,15 @@ def _add_user_actions(actions: _Commands) -> None:
         with_password.add_argument(
             "--password-stdin", action="store_true", help="read it from standard input instead of making one"
         )
+        with_password.add_argument(
+            "--must-change", action="store_true", help="the account can do nothing else before it is changed"
+        )
     suspend = _add(actions, "suspend", accounts.suspend, "close an account at once")
     suspend.add_argument("name")
     reinstate = _add(actions, "reinstate", accounts.reinstate, "open a suspended account again")
     reinstate.add_argument("name")
+    forget = _add(actions, "forget", accounts.forget, "hide a person's side of every message and free the name")
+    forget.add_argument("name")
     role = _add(actions, "role", accounts.change_role, "change the role of an account")
     role.add_argument("name")
     role.add_argument("role", choices=ROLES)

@@ -27,8 +27,8 @@ def block(request: Request, username: str) -> Response:
         _refuse_self(blocked, caller.username)
         account = transaction.first("select_account", username=blocked)
         if account is None:
-            raise ApiError("user_not_found")
-        if not may_be_blocked_by(account[1], caller.role):
+            _require_partner(transaction, caller.username, blocked)
+        elif not may_be_blocked_by(request.services.roles.meaning(account[1]), caller.role):
             raise ApiError("staff_not_blockable")
         transaction.run("insert_block", caller=caller.username, username=blocked, now=now)
 
@@ -46,10 +46,16 @@ def unblock(request: Request, username: str) -> Response:
         _refuse_self(blocked, caller)
         lifted = transaction.run("delete_block", caller=caller, username=blocked)
         if not lifted and transaction.first("select_account", username=blocked) is None:
-            raise ApiError("user_not_found")
+            _require_partner(transaction, caller, blocked)
 
     request.write(lift)
     return NO_CONTENT
+
+
+def _require_partner(transaction: Transaction, caller: str, blocked: str) -> None:
+    """Raises ApiError 404 for a name without an account of which the caller sees no message either."""
+    if transaction.one("select_conversation_exists", owner=caller, partner=blocked) == (0,):
+        raise ApiError("user_not_found")
 
 
 def _refuse_self(blocked: str, caller: str) -> None:

@@ -23,7 +23,7 @@ def inbox(request: Request) -> Response:
         caller = request.caller.username
         mailbox = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
         total_unread, conversations, unread_conversations, version = mailbox
-        tag = entity_tag("inbox", caller, page, limit, unread_only, version)
+        tag = entity_tag("inbox", caller, page, limit, unread_only, version, request.services.settings.roles)
         if matches(request.environ, tag):
             return Response(status=304, headers={"ETag": tag})
         rows = snapshot.all(
@@ -39,11 +39,13 @@ def inbox(request: Request) -> Response:
         "page_size": limit,
         "total_conversations": unread_conversations if unread_only else conversations,
     }
-    return Response(encoded_list("conversations", map(inbox_row, rows), others), headers={"ETag": tag})
+    items = (inbox_row(row, request.services.roles) for row in rows)
+    return Response(encoded_list("conversations", items, others), headers={"ETag": tag})
 
 
 def unread(request: Request) -> Response:
-    """GET /api/messages/unread: the badge that clients poll."""
+    """GET /api/messages/unread: the badge that clients poll; it never prolongs the session."""
+    request.is_background = True
     with request.read() as snapshot:
         caller = request.caller.username
         total_unread, *_ = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
@@ -65,16 +67,19 @@ def conversation(request: Request, username: str) -> Response:
 
     with request.read() as snapshot:
         caller = request.caller.username
-        facts = _sending_facts(snapshot, caller, partner)
+        facts = _sending_facts(request, snapshot, partner)
         if "after" in query:
             rows = snapshot.all("select_messages_after", caller=caller, partner=partner, after=after, limit=limit + 1)
         else:
             rows = snapshot.all("select_messages_up_to", caller=caller, partner=partner, up_to=up_to, limit=limit + 1)
     oldest_first = rows[:limit] if "after" in query else rows[:limit][::-1]
+    decision = facts and decide_sending(facts)
     others = {
         "participant_count": 2,
         "has_more": len(rows) > limit,
-        "can_reply": decide_sending(facts).allowed,
+        "can_reply": bool(decision and decision.allowed),
+        "reply_refusal": decision.code or None if decision else None,
+        "with_role": request.services.roles.known(facts.recipient_role) if facts else None,
     }
     return Response(encoded_list("messages", messages(oldest_first, caller, partner), others))
 
@@ -88,33 +93,39 @@ def mark_conversation_read(request: Request, username: str) -> Response:
 
     def mark(transaction: Transaction) -> int:
         caller = request.caller.username
-        _sending_facts(transaction, caller, partner)
+        _sending_facts(request, transaction, partner)
         return transaction.run("update_conversation_read", caller=caller, partner=partner, up_to=up_to, now=now)
 
     return Response({"with_user": partner, "marked": request.write(mark)})
 
 
 def hide_conversation(request: Request, username: str) -> Response:
-    """DELETE /api/messages/conversation/<username>: hides the caller's side of all of it."""
+    """DELETE /api/messages/conversation/<username>: hides the caller's side of all of it, or of it up to an id."""
     request.body()
+    query = request.query("up_to")
+    up_to = fields.integer(query, "up_to", lowest=1, highest=fields.HIGHEST_ID, default=fields.HIGHEST_ID)
     partner = fields.username("username", username)
     now = stored(request.now())
 
     def hide(transaction: Transaction) -> None:
         caller = request.caller.username
-        _sending_facts(transaction, caller, partner)
-        transaction.run("update_sent_hidden", caller=caller, partner=partner, now=now)
-        transaction.run("update_received_hidden", caller=caller, partner=partner, now=now)
+        _sending_facts(request, transaction, partner)
+        for (message_id,) in transaction.all("select_conversation_ids", caller=caller, partner=partner, up_to=up_to):
+            transaction.run("update_message_hidden", id=message_id, caller=caller, now=now)
 
     request.write(hide)
     return NO_CONTENT
 
 
-def _sending_facts(snapshot: Snapshot, caller: str, partner: str) -> SendingFacts:
-    """Raises ApiError 400 for the caller's own name, 404 for one that is no account."""
+def _sending_facts(request: Request, snapshot: Snapshot, partner: str) -> SendingFacts | None:
+    """None where the partner's account is gone and the caller still sees a message of the conversation.
+
+    Raises ApiError 400 for the caller's own name, 404 for one that is neither an account nor such a partner.
+    """
+    caller = request.caller.username
     if partner == caller:
         raise ApiError("self_conversation")
-    facts = snapshot.first("select_sending_facts", sender=caller, recipient=partner)
-    if facts is None:
+    row = snapshot.first("select_sending_facts", sender=caller, recipient=partner)
+    if row is None and snapshot.one("select_conversation_exists", owner=caller, partner=partner) == (0,):
         raise ApiError("user_not_found")
-    return SendingFacts(*facts)
+    return SendingFacts.of(row, request.services.roles) if row else None

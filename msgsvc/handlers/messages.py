@@ -27,18 +27,19 @@ def send(request: Request) -> Response:
     now = request.now()
     sent_at = stored(now)
     expired_at = int(now) - IDEMPOTENCY_SECONDS
+    key_times = {"expired_at": expired_at, "believed_until": int(now) + IDEMPOTENCY_SECONDS}
 
     def store(transaction: Transaction) -> Response:
         sender = request.caller.username
         if recipient == sender:
             raise ApiError("self_message")
-        first = key and transaction.first("select_idempotency_key", sender=sender, key=key, expired_at=expired_at)
+        first = key and transaction.first("select_idempotency_key", sender=sender, key=key, **key_times)
         if first and first[0] == digest:
-            return _sent(first[1], first[2], replayed=True)
+            return _sent(first[1], first[2], recipient, replayed=True)
         facts = transaction.first("select_sending_facts", sender=sender, recipient=recipient)
         if facts is None:
             raise ApiError("recipient_not_found")
-        decision = decide_sending(SendingFacts(*facts))
+        decision = decide_sending(SendingFacts.of(facts, request.services.roles))
         if not decision.allowed:
             raise ApiError(decision.code)
         if first:
@@ -58,7 +59,7 @@ def send(request: Request) -> Response:
                 sent_at=sent_at,
                 created_at=int(now),
             )
-        return _sent(message_id, sent_at)
+        return _sent(message_id, sent_at, recipient)
 
     return request.write(store)
 
@@ -72,15 +73,19 @@ def _count_send(request: Request, transaction: Transaction, now: float) -> None:
     interval = 60 / rate
     rounding = 0.001
     tolerance = (SEND_BURST - 1 + rounding) * interval
-    if transaction.first("upsert_send_limit", sender=sender, now=now, interval=interval, tolerance=tolerance) is None:
+    burst = tolerance + interval
+    if not transaction.first(
+        "upsert_send_limit", sender=sender, now=now, interval=interval, tolerance=tolerance, burst=burst
+    ):
         (used_up_to,) = transaction.one("select_send_limit", sender=sender)
         wait = math.ceil(used_up_to - tolerance - now)
         raise ApiError("too_many_messages", f"At most {rate} messages a minute may be sent", retry_after=wait)
 
 
-def _sent(message_id: int, sent_at: str, *, replayed: bool = False) -> Response:
+def _sent(message_id: int, sent_at: str, recipient: str, *, replayed: bool = False) -> Response:
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return Response({"message_id": message_id, "sent_at": rfc3339(sent_at), "status": "sent"}, 201, headers)
+    answer = {"message_id": message_id, "sent_at": rfc3339(sent_at), "status": "sent", "recipient": recipient}
+    return Response(answer, 201, headers)
 
 
 def mark_read(request: Request, message_id: int) -> Response:

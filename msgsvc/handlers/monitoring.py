@@ -1,11 +1,12 @@
 """Monitoring: what admins may look at. A look changes nothing but the audit, and is answered only once it is there."""
 
 from msgsvc import fields
-from msgsvc.audit import audit
+from msgsvc.audit import Look, audit_look
 from msgsvc.errors import ApiError
 from msgsvc.json_http import Response, encoded_list
 from msgsvc.request import Request
 from msgsvc.shapes import messages
+from msgsvc.storage.base import Row, Snapshot
 from msgsvc.times import rfc3339
 
 
@@ -23,7 +24,7 @@ def conversations(request: Request) -> Response:
             offset=(page - 1) * limit,
             **({"username": username} if username else {}),
         )
-    _audit_look(request, "conversations_listed", username)
+    _record(request, Look("conversations_listed", subject=username))
     answer = {
         "conversations": [
             {"participants": sorted((owner, partner)), "last_message_time": rfc3339(sent_at)}
@@ -42,45 +43,63 @@ def conversation(request: Request, a: str, b: str) -> Response:
     reason = fields.reason(query.get("reason"))
     limit = fields.limit(query, highest=200, default=50)
     up_to = fields.before(query)
-    participants = sorted((fields.username("a", a), fields.username("b", b)))
+    participants = first, second = sorted((fields.username("a", a), fields.username("b", b)))
     if a == b:
         raise ApiError("self_conversation", "There is no conversation of one person")
 
     with request.read() as snapshot:
-        if any(snapshot.first("select_account", username=name) is None for name in participants):
+        are_accounts = all(snapshot.first("select_account", username=name) for name in participants)
+        if not are_accounts and not _is_seen(snapshot, a, b):
             raise ApiError("user_not_found")
         rows = snapshot.all("select_monitored_messages", a=a, b=b, up_to=up_to, limit=limit + 1)
-    _audit_look(request, "conversation_viewed", " and ".join(participants), reason)
+    _record(request, Look("conversation_viewed", participants=(first, second), reason=reason))
     others = {"participants": participants, "has_more": len(rows) > limit}
     return Response(encoded_list("messages", messages(reversed(rows[:limit]), a, b), others))
 
 
-def _audit_look(request: Request, action: str, subject: str | None, reason: str | None = None) -> None:
+def _is_seen(snapshot: Snapshot, a: str, b: str) -> bool:
+    """Whether one of the two still sees a message of their conversation."""
+    sides = ({"owner": a, "partner": b}, {"owner": b, "partner": a})
+    return any(snapshot.one("select_conversation_exists", **side) == (1,) for side in sides)
+
+
+def _record(request: Request, look: Look) -> None:
     """In a transaction after the reading one, so that writers never wait for a long list."""
-    request.write(lambda transaction: audit(transaction, request.actor(), action, subject, reason))
+    request.write(lambda transaction: audit_look(transaction, request.actor(), look))
 
 
 def audit_rows(request: Request) -> Response:
     """GET /api/messages/admin/audit: who looked at or changed what, newest first."""
-    query = request.query("limit", "before")
+    query = request.query("limit", "before", "actor", "action", "username")
     limit = fields.limit(query, highest=200, default=50)
-    up_to = fields.before(query)
+    page = {"up_to": fields.before(query), "limit": limit + 1}
+    actor, action, username = (
+        fields.username(name, query[name], "invalid_parameter") if name in query else None
+        for name in ("actor", "action", "username")
+    )
 
     with request.read() as snapshot:
-        rows = snapshot.all("select_audit", up_to=up_to, limit=limit + 1)
-    answer = {
-        "audit": [
-            {
-                "id": row_id,
-                "actor": name,
-                "action": action,
-                "subject": subject,
-                "reason": reason,
-                "request_id": request_id,
-                "at": rfc3339(at),
-            }
-            for row_id, name, action, subject, reason, request_id, at in rows[:limit]
-        ],
-        "has_more": len(rows) > limit,
+        if username:
+            rows = snapshot.all("select_audit_by_username", username=username, actor=actor, action=action, **page)
+        elif actor:
+            rows = snapshot.all("select_audit_by_actor", actor=actor, action=action, **page)
+        elif action:
+            rows = snapshot.all("select_audit_by_action", action=action, **page)
+        else:
+            rows = snapshot.all("select_audit", **page)
+    return Response({"audit": [_audit_row(row) for row in rows[:limit]], "has_more": len(rows) > limit})
+
+
+def _audit_row(row: Row) -> dict[str, object]:
+    row_id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at = row
+    return {
+        "id": row_id,
+        "actor": actor,
+        "source": source,
+        "action": action,
+        "subject": subject,
+        "participants": None if participant_a is None else [participant_a, participant_b],
+        "reason": reason,
+        "request_id": request_id,
+        "at": rfc3339(at),
     }
-    return Response(answer)

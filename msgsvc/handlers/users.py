@@ -1,8 +1,12 @@
 """People management for admins. Only where the accounts are msgsvc's own."""
 
+import json
+
 from msgsvc import accounts, fields
+from msgsvc.client_address import network_of
 from msgsvc.errors import ApiError
 from msgsvc.json_http import Response
+from msgsvc.passwords import StoredPassword, new_password
 from msgsvc.request import Request
 from msgsvc.roles import ROLES
 from msgsvc.storage.base import Row, Transaction
@@ -16,53 +20,67 @@ def users(request: Request) -> Response:
     role = fields.choice("role", query["role"], ROLES, "invalid_parameter") if "role" in query else None
 
     with request.read() as snapshot:
-        (total,) = snapshot.one("count_users", role=role)
-        rows = snapshot.all("select_users", role=role, limit=limit, offset=(page - 1) * limit)
-    answer = {"users": [_user(row) for row in rows], "page": page, "page_size": limit, "total_users": total}
+        roles = json.dumps(request.services.roles.names(role)) if role else None
+        (total,) = snapshot.one("count_users", roles=roles)
+        rows = snapshot.all("select_users", roles=roles, limit=limit, offset=(page - 1) * limit)
+    users = [_user(request, row) for row in rows]
+    answer = {"users": users, "page": page, "page_size": limit, "total_users": total}
     return Response(answer)
 
 
 def create(request: Request) -> Response:
     """POST /api/users: a new account."""
-    body = request.body("username", "role", "password")
+    body = request.body("username", "role", "password", "must_change_password")
     username = fields.new_username("username", body.get("username"))
     role = fields.choice("role", body.get("role"), ROLES)
-    password = fields.password("password", body.get("password"))
-    request.authorize()
-    password_hash = request.services.passwords.hash(password)
+    password = new_password("password", body.get("password"), username)
+    must_change = fields.flag("must_change_password", body.get("must_change_password", False))
+    stored = _hash(request, password, must_change=must_change)
 
     def add(transaction: Transaction) -> Row:
-        accounts.create(transaction, request.actor(), username, role, password_hash)
+        accounts.create(transaction, request.actor(), username, role, stored)
         return transaction.one("select_account", username=username)
 
-    return Response(_user(request.write(add)), 201)
+    return Response(_user(request, request.write(add)), 201)
 
 
 def change(request: Request, username: str) -> Response:
     """PATCH /api/users/<username>: role, suspension, password; all of it or nothing."""
-    body = request.body("role", "suspended", "password")
+    body = request.body("role", "suspended", "password", "must_change_password")
     name = fields.username("username", username)
     role = fields.choice("role", body["role"], ROLES) if "role" in body else None
     suspended = fields.flag("suspended", body["suspended"]) if "suspended" in body else None
-    password = fields.password("password", body["password"]) if "password" in body else None
+    password = new_password("password", body["password"], name) if "password" in body else None
+    must_change = fields.flag("must_change_password", body.get("must_change_password", False))
     if not body:
         raise ApiError("missing_field", "Give at least one of: role, suspended, password")
-    request.authorize()
-    password_hash = request.services.passwords.hash(password) if password else None
+    if "must_change_password" in body and not password:
+        raise ApiError("missing_field", "password is required with must_change_password")
+    stored = _hash(request, password, must_change=must_change) if password else None
 
     def apply(transaction: Transaction) -> Row:
         actor = request.actor()
         if role:
-            accounts.change_role(transaction, actor, name, role)
-        if password_hash:
-            accounts.reset_password(transaction, actor, name, password_hash)
-        if suspended is not None:
-            (accounts.suspend if suspended else accounts.reinstate)(transaction, actor, name)
+            accounts.change_role(transaction, actor, name, role, request.services.roles)
+        if stored:
+            accounts.reset_password(transaction, actor, name, stored)
+        if suspended:
+            accounts.suspend(transaction, actor, name, request.services.roles)
+        elif suspended is not None:
+            accounts.reinstate(transaction, actor, name)
         return transaction.one("select_account", username=name)
 
-    return Response(_user(request.write(apply)))
+    return Response(_user(request, request.write(apply)))
 
 
-def _user(row: Row) -> dict[str, object]:
+def _hash(request: Request, password: str, *, must_change: bool) -> StoredPassword:
+    """The hash of a password that the caller may set, as far as is known before the transaction."""
+    request.authorize()
+    passwords = request.services.passwords
+    with passwords.turn(request.caller.username, network_of(request.client_address())):
+        return StoredPassword(passwords.hash(password), must_change)
+
+
+def _user(request: Request, row: Row) -> dict[str, object]:
     username, role, suspended = row
-    return {"username": username, "role": role, "suspended": suspended == 1}
+    return {"username": username, "role": request.services.roles.meaning(role), "suspended": suspended == 1}

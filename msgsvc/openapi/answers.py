@@ -7,6 +7,7 @@ from msgsvc.openapi.parts import (
     FOUND_ROLE,
     FOUND_TIME,
     NAME,
+    PARTNER_ROLE,
     ROW_ID,
     STRING_OR_NULL,
     TIME,
@@ -32,6 +33,7 @@ _MESSAGE: Json = {
 }
 _SUMMARY: Json = {
     "with_user": "thea",
+    "with_role": "therapist",
     "last_message": "How are you feeling today?",
     "last_message_time": _AT,
     "unread_count": 3,
@@ -43,8 +45,10 @@ _MONITORED_SUMMARY: Json = {"participants": ["thea", "uma"], "last_message_time"
 _AUDIT_ROW: Json = {
     "id": 7,
     "actor": "adam",
+    "source": "api",
     "action": "conversation_viewed",
-    "subject": "thea and uma",
+    "subject": None,
+    "participants": ["thea", "uma"],
     "reason": "complaint of 3 February",
     "request_id": "5f2c9c6ab0c84a1c",
     "at": _AT,
@@ -67,8 +71,8 @@ ANSWERS: Json = {
         "description": "One plain sentence for people, and a code for programs.",
     },
     "Sent": answer_of(
-        {"message_id": ROW_ID, "sent_at": TIME, "status": {"type": "string", "const": "sent"}},
-        example={"message_id": 42, "sent_at": _AT, "status": "sent"},
+        {"message_id": ROW_ID, "sent_at": TIME, "status": {"type": "string", "const": "sent"}, "recipient": NAME},
+        example={"message_id": 42, "sent_at": _AT, "status": "sent", "recipient": "uma"},
     ),
     "Message": answer_of(
         {
@@ -86,6 +90,7 @@ ANSWERS: Json = {
     "ConversationSummary": answer_of(
         {
             "with_user": NAME,
+            "with_role": PARTNER_ROLE,
             "last_message": {"type": "string", "maxLength": 100},
             "last_message_time": FOUND_TIME,
             "unread_count": COUNT,
@@ -116,8 +121,17 @@ ANSWERS: Json = {
             "participant_count": {"type": "integer", "format": "int64", "const": 2},
             "has_more": {**FLAG, "description": "whether older messages remain; with `after`, newer ones"},
             "can_reply": {**FLAG, "description": "whether the caller may write to that user now"},
+            "reply_refusal": {**STRING_OR_NULL, "description": "the code that a send would be refused with, else null"},
+            "with_role": PARTNER_ROLE,
         },
-        example={"messages": [_MESSAGE], "participant_count": 2, "has_more": False, "can_reply": True},
+        example={
+            "messages": [_MESSAGE],
+            "participant_count": 2,
+            "has_more": False,
+            "can_reply": True,
+            "reply_refusal": None,
+            "with_role": "therapist",
+        },
     ),
     "Marked": answer_of({"with_user": NAME, "marked": COUNT}, example={"with_user": "thea", "marked": 3}),
     "ReadReceipt": answer_of(
@@ -149,9 +163,15 @@ ANSWERS: Json = {
     "AuditRow": answer_of(
         {
             "id": ROW_ID,
-            "actor": NAME,
+            "actor": {**STRING_OR_NULL, "description": "the account that acted, where there is one"},
+            "source": {"type": "string", "description": "one of: api, command line, settings, login"},
             "action": {"type": "string"},
-            "subject": STRING_OR_NULL,
+            "subject": {**STRING_OR_NULL, "description": "whom or what the row is about"},
+            "participants": {
+                "type": ["array", "null"],
+                "items": NAME,
+                "description": "the two people whose conversation was looked at",
+            },
             "reason": STRING_OR_NULL,
             "request_id": STRING_OR_NULL,
             "at": TIME,
@@ -176,6 +196,7 @@ ANSWERS: Json = {
             "expires_at": TIME,
             "username": NAME,
             "role": FOUND_ROLE,
+            "must_change_password": {**FLAG, "description": "whether nothing but session, password and logout is open"},
         },
         example={
             "token": "bTfvXNJpMkY2oZ1qPzR4c8dWgUe0aHsL6tKiV3nBxQ5",
@@ -183,11 +204,12 @@ ANSWERS: Json = {
             "expires_at": _EXPIRES_AT,
             "username": "uma",
             "role": "user",
+            "must_change_password": False,
         },
     ),
     "Session": answer_of(
-        {"username": NAME, "role": FOUND_ROLE, "expires_at": TIME},
-        example={"username": "uma", "role": "user", "expires_at": _EXPIRES_AT},
+        {"username": NAME, "role": FOUND_ROLE, "expires_at": TIME, "must_change_password": FLAG},
+        example={"username": "uma", "role": "user", "expires_at": _EXPIRES_AT, "must_change_password": False},
     ),
     "User": answer_of({"username": NAME, "role": FOUND_ROLE, "suspended": FLAG}, example=_USER),
     "UserList": answer_of(

@@ -14,9 +14,18 @@ def _secret(minimum: int, **more: Any) -> Json:
 _NEW_NAME = text(
     fields.NEW_NAME_LIMIT,
     pattern=r"^([^/]{3,}|[^/.][^/]?|[.][^/.])$",
-    description="printable characters without '/'; neither '.' nor '..'",
+    description="visible characters in NFC, without '/' and without a blank at either end; neither '.' nor '..'",
 )
-_NEW_PASSWORD = _secret(fields.PASSWORD_MINIMUM)
+_NEW_PASSWORD = _secret(
+    fields.PASSWORD_MINIMUM,
+    description="not a common one, the name, one character repeated or a plain sequence",
+)
+_MUST_CHANGE: Json = {
+    "must_change_password": {
+        **FLAG,
+        "description": "with a password: nothing but session, password and logout is open before it is changed",
+    }
+}
 _PASSWORD = _secret(1)
 
 BODIES: Json = {
@@ -48,13 +57,14 @@ BODIES: Json = {
         example={"current_password": "correct horse battery", "new_password": "staple of seven lamps"},
     ),
     "NewUser": body_of(
-        {"username": _NEW_NAME, "role": ref("schemas", "Role"), "password": _NEW_PASSWORD},
+        {"username": _NEW_NAME, "role": ref("schemas", "Role"), "password": _NEW_PASSWORD, **_MUST_CHANGE},
+        optional=("must_change_password",),
         example={"username": "clara", "role": "clinician", "password": "correct horse battery"},
     ),
     "UserChange": {
         **body_of(
-            {"role": ref("schemas", "Role"), "suspended": FLAG, "password": _NEW_PASSWORD},
-            optional=("role", "suspended", "password"),
+            {"role": ref("schemas", "Role"), "suspended": FLAG, "password": _NEW_PASSWORD, **_MUST_CHANGE},
+            optional=("role", "suspended", "password", "must_change_password"),
             example={"suspended": True},
         ),
         "minProperties": 1,

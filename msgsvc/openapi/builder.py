@@ -32,6 +32,10 @@ hold a NUL character.
 Every request may carry the header `X-Request-ID`, 1 to 128 of A-Z a-z 0-9 . _ -; the answer and the log lines then
 carry the same, and otherwise an id that the service made.
 
+A request that no person caused, such as polling, carries `Msgsvc-Background: 1`; it does not prolong the session, and
+neither does the number of unread messages. A call that a browser marks as coming from another site is refused (403
+`cross_site`), unless its origin is let in.
+
 Unknown query parameters are ignored. A query parameter that is given twice or left
 empty is refused. A body is at most {BODY_LIMIT} bytes long. Every GET answers HEAD as well. Where browser clients of
 other origins are let in, OPTIONS answers their preflight, and answers carry the headers of CORS.
@@ -110,6 +114,8 @@ def _codes(route: "Route", operation: Operation, parameters: list[str], *, stand
         codes.add("authentication_unavailable")
     if operation.stores:
         codes.update(STORAGE_ERRORS)
+    if route.method != "GET" or route.access.name == "ADMIN":
+        codes.add("refused_by_host")
     return codes
 
 

@@ -33,15 +33,17 @@ BODY_ERRORS = (
     "body_too_large",
     "unsupported_media_type",
 )
+CLOSED_ERRORS = ("account_suspended", "cross_site", "password_change_required")
 ACCESS_ERRORS: dict[str, tuple[str, ...]] = {
     "ANYONE": (),
-    "MEMBER": ("unauthorized", "account_suspended"),
-    "ADMIN": ("unauthorized", "account_suspended", "admin_only"),
+    "OWN_SESSION": ("unauthorized", "account_suspended", "cross_site"),
+    "MEMBER": ("unauthorized", *CLOSED_ERRORS),
+    "ADMIN": ("unauthorized", "admin_only", *CLOSED_ERRORS),
 }
 PARAMETER_ERRORS = {"path": ("not_found",), "query": ("invalid_parameter",), "header": ()}
 SHARED_ERRORS: dict[int, tuple[str, ...]] = {
     401: ("unauthorized",),
-    403: ("account_suspended",),
+    403: CLOSED_ERRORS,
     404: ("not_found",),
     405: ("method_not_allowed",),
     411: ("length_required",),

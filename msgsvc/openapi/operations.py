@@ -23,6 +23,7 @@ _WITH_PERSON = ("invalid_field", "self_conversation", "user_not_found")
 _WITH_MESSAGE = ("message_not_found", "not_participant")
 _WITH_INPUT = ("invalid_field", "missing_field")
 _WITH_HASHING = ("too_many_logins",)
+_REFUSED_LOGIN = ("wrong_credentials", "account_suspended", "cross_site", "too_many_attempts")
 
 OPERATIONS = {
     "messages.send": Operation(
@@ -80,8 +81,9 @@ OPERATIONS = {
     ),
     "conversations.hide_conversation": Operation(
         "deleteConversation",
-        "Hide the caller's side of a whole conversation",
+        "Hide the caller's side of a conversation, or of what is not newer than an id",
         204,
+        parameters=("up_to",),
         body="NoFields",
         errors=_WITH_PERSON,
     ),
@@ -123,7 +125,11 @@ OPERATIONS = {
         errors=(*_WITH_PERSON, "missing_field"),
     ),
     "monitoring.audit_rows": Operation(
-        "listAuditRows", "Who looked at or changed what, newest first", 200, "AuditList", ("history_limit", "before")
+        "listAuditRows",
+        "Who looked at or changed what, and who logged in or tried, newest first",
+        200,
+        "AuditList",
+        ("history_limit", "before", "actor", "action", "about_username"),
     ),
     "system.health": Operation("getHealth", "Whether the database answers", 200, "Health"),
     "system.openapi": Operation("getOpenAPIDocument", "This document", 200, "OpenAPI", stores=False),
@@ -134,7 +140,7 @@ OPERATIONS = {
         "LoggedIn",
         body="Login",
         body_required=True,
-        errors=(*_WITH_INPUT, *_WITH_HASHING, "wrong_credentials", "account_suspended", "too_many_attempts"),
+        errors=(*_WITH_INPUT, *_WITH_HASHING, *_REFUSED_LOGIN),
     ),
     "sessions.session": Operation("getSession", "Whose session this is", 200, "Session"),
     "sessions.logout": Operation("logOut", "End this session", 204, body="NoFields"),
@@ -145,7 +151,7 @@ OPERATIONS = {
         204,
         body="PasswordChange",
         body_required=True,
-        errors=(*_WITH_INPUT, *_WITH_HASHING, "wrong_password", "too_many_attempts"),
+        errors=(*_WITH_INPUT, *_WITH_HASHING, "wrong_password", "too_many_attempts", "too_many_password_changes"),
     ),
     "users.users": Operation("listUsers", "A page of the accounts", 200, "UserList", ("page", "list_limit", "role")),
     "users.create": Operation(

@@ -37,8 +37,14 @@ PARAMETERS: Json = {
     "after": _parameter(
         "query", "after", integer(0, fields.HIGHEST_ID), 42, "only what has a higher id; not together with before"
     ),
-    "q": _parameter("query", "q", text(fields.NAME_LIMIT), "th", "how the name begins"),
+    "up_to": _parameter("query", "up_to", ID, 42, "not what has a higher id"),
+    "q": _parameter("query", "q", text(fields.NAME_LIMIT), "th", "how a word of the name begins"),
     "with_username": _parameter("query", "username", text(fields.NAME_LIMIT), "uma", "only conversations of this one"),
+    "actor": _parameter("query", "actor", text(fields.NAME_LIMIT), "adam", "only what this account did"),
+    "action": _parameter("query", "action", text(fields.NAME_LIMIT), "logged_in", "only this action"),
+    "about_username": _parameter(
+        "query", "username", text(fields.NAME_LIMIT), "uma", "only what is about this one, as subject or participant"
+    ),
     "role": _parameter("query", "role", ref("schemas", "Role"), "user"),
     "reason": {
         **_parameter("query", "reason", text(fields.REASON_LIMIT, pattern=NOT_ONLY_BLANKS), "complaint of 3 February"),

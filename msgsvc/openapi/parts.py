@@ -59,4 +59,5 @@ ROW_ID: Json = {"type": "integer", "format": "int64"}
 NAME: Json = {"type": "string"}
 STRING_OR_NULL: Json = {"type": ["string", "null"]}
 FLAG: Json = {"type": "boolean"}
+PARTNER_ROLE: Json = {**STRING_OR_NULL, "description": "null for an account that is gone or outside the four roles"}
 FOUND_ROLE: Json = {"type": "string", "description": "a host's accounts may have roles beyond the four"}

@@ -1,14 +1,16 @@
 // What admins do: look at a conversation with a reason, read the audit, manage accounts.
-import { call, path } from './api.js';
-import { alert, announce, bdi, button, checkbox, field, find, form, formDialog, h, nameInput, note, passwordInput, say, serviceAway, showTyped, unseen } from './dom.js';
+import { call, path } from './service.js';
+import {
+  alert, announce, bdi, button, checkbox, count, field, find, form, formDialog, fullDate, h, isRole, nameInput, note, passwordInput, roleName, ROLES, say,
+  serviceAway, shown, showTyped, stamp, unseen,
+} from './dom.js';
 import { createLog, keepPlace, loader } from './log.js';
-import { ROLES, count, fullDate, isRole, roleName, shown, stamp } from './words.js';
 
 const PAGE = 50;
 
 const ACTIONS = {
   conversation_viewed: 'Looked at a conversation', conversations_listed: 'Listed conversations', logged_in: 'Logged in', login_failed: 'Login refused',
-  login_throttled: 'Login closed for a while', token_created: 'Made a token', access_denied: 'Was refused an admin page', user_created: 'Created an account',
+  login_throttled: 'Login closed for a while', token_created: 'Made a token', admin_denied: 'Was refused an admin page', user_created: 'Created an account',
   role_changed: 'Changed a role', password_reset: 'Set a password', password_changed: 'Changed their password', user_suspended: 'Suspended an account',
   user_reinstated: 'Reinstated an account', user_forgotten: 'Removed a person',
 };
@@ -48,7 +50,7 @@ function listing(caption, heads, fields, label, moreLabel, load) {
   }
   const table = h('table', { role: 'table', hidden: true }, h('caption.unseen', caption), h('thead', { role: 'rowgroup' },
     h('tr', { role: 'row' }, heads.map((head) => h('th', { scope: 'col', role: 'columnheader' }, head || unseen('Actions'))))), body);
-  return [show, h('form.row', { onsubmit: (event) => { event.preventDefault(); show(); } }, fields, h('button', label)), state, table, more];
+  return [show, h('form.row', { onsubmit: () => show() }, fields, h('button', label)), state, table, more];
 }
 
 const rowButton = (text, rest, onclick) => button([text, unseen(` ${rest}`)], onclick);

@@ -1,47 +1,49 @@
-// The page: which view is shown, the way from one to the other, and what happens when a session begins and ends.
-import { accountMenu, endedNote, showLogin, showMustChange } from './account.js';
-import { embedded, events, path } from './api.js';
-import { focusNew, newMessage } from './composer.js';
+// The page: the list of conversations, the views beside it, and what happens when a session begins and ends.
+import { newMessage } from './composer.js';
 import * as conversation from './conversation.js';
-import { announce, banner, byId, find, h, note, retitle } from './dom.js';
-import * as drafts from './drafts.js';
-import * as inbox from './inbox.js';
-import * as polling from './polling.js';
-import { isAdmin, isStillMe, leave, logout, me, restore, unwatch, watch } from './session.js';
-import { clock, shown } from './words.js';
+import {
+  announce, banner, bdi, button, byId, clock, count, find, goTo, h, listTime, loadFailed, note, retitle, roleName, serviceAway, shown, skipLink, sync, unseen, waitFor,
+} from './dom.js';
+import { call, choosePerson, chosenPerson, embedded, path, poll, resumeSending, startPolling, stopPolling } from './service.js';
+import {
+  accountMenu, emergency, endedNote, isAdmin, isPatient, isStillMe, leave, logout, me, restore, showLogin, showMustChange, unwatch, watch,
+} from './session.js';
 
+const PAGE = 20;
 const TABS = { '': 'Inbox', 'look-up': 'Look-up', audit: 'Audit', ...(!embedded && { accounts: 'Accounts' }) };
 
 const main = byId('main');
 const tabs = byId('tabs');
-const skip = byId('skip');
+const skip = skipLink('Skip to the conversation', '.thread h2');
+byId('bar').prepend(skip);
 let openBefore = null;
+let list = null;
+
+// A session begins and ends.
 
 function begin() {
   if (me.mustChange) return showMustChange(begin);
-  inbox.createInbox();
+  createList();
   if (!embedded) byId('bar').append(accountMenu(endByPerson));
   tabs.hidden = !isAdmin();
   tabs.replaceChildren(...Object.entries(TABS).map(([view, label]) => h('a', { href: `#/${view}` }, label)));
   watch(() => endByPerson(false));
-  polling.start(ask, reportPolling);
-  inbox.load().then(() => inbox.isShown() && announce(inbox.unreadText()));
-  drafts.resume();
-  route();
-  return null;
+  startPolling(ask, reportPolling);
+  load().then(() => isListShown() && announce(unreadText()));
+  resumeSending();
+  return route();
 }
 
 // Takes everything of a session from the document.
 function clear() {
-  polling.stop();
+  stopPolling();
   unwatch();
   conversation.closeConversation();
-  inbox.discard();
+  list = null;
   for (const box of document.querySelectorAll('dialog')) box.remove();
   for (const id of ['main', 'banners', 'tabs', 'live']) byId(id).replaceChildren();
   find('.menu', byId('bar'))?.remove();
-  tabs.hidden = true;
-  skip.hidden = true;
+  tabs.hidden = skip.hidden = true;
   document.body.dataset.view = '';
   retitle({ unread: 0, soon: false });
 }
@@ -60,28 +62,48 @@ function endByPerson(everywhere) {
   ending.catch(() => find('.problem')?.append(endedNote('no_answer')));
 }
 
-events.addEventListener('ended', ({ detail }) => end(detail));
-events.addEventListener('mustchange', () => { clear(); showMustChange(begin); });
+addEventListener('ended', ({ detail }) => end(detail));
+addEventListener('mustchange', () => { clear(); showMustChange(begin); });
 
-// Polling.
+// Nothing stays for the Back button: a page that is left is emptied, one that comes back starts again.
+
+async function start() {
+  clear();
+  try {
+    await restore();
+    if (me.username) begin();
+    else showLogin(begin);
+  } catch {
+    showLogin(begin, 'no_answer');
+  }
+}
+
+addEventListener('pagehide', clear);
+addEventListener('pageshow', ({ persisted }) => persisted && start());
+document.addEventListener('visibilitychange', async () => {
+  if (embedded && me.username && !document.hidden && !await isStillMe().catch(() => true)) location.reload();
+});
+
+// Polling. Arrivals are said once; the open conversation says its own.
 
 async function ask() {
-  const arrived = await inbox.refresh(true);
-  if (arrived) inbox.announceArrivals(arrived, conversation.openPartner());
+  const arrived = await refresh(true);
+  const others = arrived?.filter((row) => row.with_user !== conversation.openPartner()) ?? [];
+  const n = others.reduce((sum, row) => sum + row.unread_count, 0);
+  if (others.length) announce(n === 1 ? `New message from ${shown(others[0].with_user)}` : `${n} new messages`);
   await conversation.refresh(Boolean(arrived));
 }
 
 function reportPolling(error, at) {
   if (!error) return banner('service');
-  inbox.showFailed(at);
-  const text = navigator.onLine
+  showFailed(at);
+  return banner('service', note('warn', '', navigator.onLine
     ? [h('strong', 'The service does not answer.'), ` What you see may be old. Next try at ${clock(at)}.`]
-    : [h('strong', 'You are offline.'), ' You can go on writing; it is kept in this tab. The page looks for the network by itself.'];
-  return banner('service', note('warn', '', text, 'status'));
+    : [h('strong', 'You are offline.'), ' You can go on writing; it is kept in this tab. The page looks for the network by itself.'], 'status'));
 }
 
 addEventListener('offline', () => me.username && reportPolling(true));
-addEventListener('pollnow', polling.poll);
+addEventListener('pollnow', poll);
 
 // Views.
 
@@ -101,16 +123,15 @@ function route() {
   const left = openBefore;
   openBefore = view === 'conversation' ? name : null;
   conversation.closeConversation();
-  for (const tab of tabs.children) {
-    if (tab.hash === `#/${isAdminView ? view : ''}`) tab.setAttribute('aria-current', 'page');
-    else tab.removeAttribute('aria-current');
-  }
+  for (const tab of tabs.children) tab.ariaCurrent = tab.hash === `#/${isAdminView ? view : ''}` ? 'page' : null;
   if (isAdminView) showAdmin(view);
-  else showInbox(view, name, left);
+  else showInbox(view, openBefore, left);
 }
 
+const setView = (view) => { main.dataset.view = document.body.dataset.view = view; };
+
 async function showAdmin(view) {
-  main.dataset.view = document.body.dataset.view = 'admin';
+  setView('admin');
   skip.hidden = true;
   const { adminPage } = await import('./admin.js');
   if (!me.username || parse()[0] !== view) return;
@@ -118,62 +139,162 @@ async function showAdmin(view) {
   find('h1').focus();
 }
 
-function showInbox(view, name, left) {
-  const partner = view === 'conversation' ? name : '';
-  const isThread = view === 'new' || partner;
+function showInbox(view, partner, left) {
+  const isNew = view === 'new';
   let pane = h('section.thread.none', h('p.hint', 'Choose a conversation to read it here.'));
-  if (view === 'new') pane = newMessage();
-  else if (partner) pane = conversation.openConversation(partner);
-  if (!inbox.isShown()) main.replaceChildren(h('h1.unseen', 'Messages'), inbox.inboxNode());
+  if (isNew) pane = newMessage();
+  else if (partner) pane = conversation.openConversation(partner, rowOf(partner)?.unread_count ?? 0);
+  if (!isListShown()) main.replaceChildren(h('h1.unseen', 'Messages'), list.node);
   find('.thread')?.remove();
   main.append(pane);
-  main.dataset.view = document.body.dataset.view = isThread ? 'thread' : 'list';
-  skip.hidden = !isThread;
-  inbox.setCurrent(partner);
-  if (view === 'new') focusNew();
-  else if (partner) conversation.focusConversation();
-  else if (left) inbox.focusRow(left);
-  else inbox.focusHeading();
+  skip.hidden = !(isNew || partner);
+  setView(skip.hidden ? 'list' : 'thread');
+  list.current = partner;
+  render();
+  if (isNew) (find('.thread input') ?? find('.thread h2')).focus();
+  else if (partner) find('.thread h2').focus({ preventScroll: true });
+  else if (left) focusRow(left);
+  else find('h2').focus();
 }
 
 addEventListener('hashchange', route);
-addEventListener('deleted', ({ detail: partner }) => {
-  openBefore = null;
-  location.hash = '#/';
-  announce(`Conversation with ${shown(partner)} deleted`);
-  polling.poll();
-});
-drafts.events.addEventListener('sent', ({ detail: { partner } }) => {
-  if (drafts.chosen()?.username === partner) {
-    drafts.choose(null);
+addEventListener('sent', ({ detail: { partner } }) => {
+  if (chosenPerson()?.username === partner) {
+    choosePerson(null);
     if (parse()[0] === 'new') {
       location.hash = path`#/conversation/${partner}`;
       announce(`Sent to ${shown(partner)}`);
     }
   }
-  polling.poll();
-});
-skip.addEventListener('click', (event) => {
-  event.preventDefault();
-  find('.thread h2').focus();
+  poll();
 });
 
-// The life of the document. Nothing stays for the Back button: a page that is left is emptied, one that comes back starts again.
+// The list of conversations: unread counts, only the unread, more on demand.
 
-async function start() {
-  clear();
-  try {
-    await restore();
-    if (me.username) begin();
-    else showLogin(begin);
-  } catch {
-    showLogin(begin, 'no_answer');
-  }
+function createList() {
+  const create = button('New message', goTo('#/new'), 'primary');
+  const chip = button([h('span.tick', { 'aria-hidden': 'true' }), 'Only unread'], () => filter(!list.onlyUnread), 'chip', { 'aria-pressed': 'false' });
+  const counted = h('p.hint.counted');
+  const state = h('div.state');
+  const rowList = h('ul.rows', { role: 'list' });
+  const more = button('Load more conversations', loadMore, 'more', { hidden: true });
+  const node = h('section.list', { 'aria-label': 'Conversations' },
+    h('div.listhead', h('h2', { tabindex: -1 }, 'Conversations'), create, h('div', chip, counted)), state, rowList, more);
+  list = { node, create, chip, counted, state, rowList, more, rows: [], nodes: new Map(), total: 0, unread: 0 };
 }
 
-addEventListener('pagehide', clear);
-addEventListener('pageshow', ({ persisted }) => persisted && start());
-document.addEventListener('visibilitychange', async () => {
-  if (embedded && me.username && !document.hidden && !await isStillMe().catch(() => true)) location.reload();
+const isListShown = () => main.contains(list?.node);
+const rowOf = (partner) => list.rows.find((row) => row.with_user === partner);
+const unreadText = () => (list.unread ? `${list.unread.toLocaleString('en-GB')} unread` : 'Nothing unread');
+
+// The row of a partner, else New message.
+const focusRow = (partner) => (list.nodes.get(partner)?.firstChild ?? list.create).focus();
+
+const get = (page, options) => call('GET', `/inbox?page=${page}&limit=${PAGE}${list.onlyUnread ? '&unread_only=true' : ''}`, options);
+
+// Asks for what is new. Gives the rows with messages that were not there before, or null where nothing changed.
+async function refresh(background) {
+  const { rows, onlyUnread, loaded, etag } = list;
+  const answer = await get(1, { background, etag });
+  if (!answer || onlyUnread !== list.onlyUnread) return null;
+  const first = answer.conversations;
+  const before = new Map(rows.map((row) => [row.with_user, row.unread_count]));
+  const others = rows.length > PAGE ? rows.filter((row) => !first.some(({ with_user: name }) => name === row.with_user)) : [];
+  take(answer, first.length + others.length > answer.total_conversations ? first : [...first, ...others]);
+  list.etag = answer.etag;
+  return first.filter((row) => loaded && row.is_latest_from_them && row.unread_count > (before.get(row.with_user) ?? 0));
+}
+
+function take({ total_conversations: total, total_unread: unread }, rows) {
+  Object.assign(list, { rows, total, unread, loaded: true });
+  list.state.replaceChildren();
+  render();
+}
+
+// What the page does itself shows before the service is asked again.
+function lower(partner, n) {
+  const row = rowOf(partner);
+  if (!row) return;
+  const lowered = Math.min(n, row.unread_count);
+  row.unread_count -= lowered;
+  list.unread -= lowered;
+  list.etag = '';
+  render();
+}
+
+addEventListener('read', ({ detail: partner }) => lower(partner, 1));
+addEventListener('deleted', ({ detail: partner }) => {
+  lower(partner, Infinity);
+  list.rows = list.rows.filter((row) => row.with_user !== partner);
+  openBefore = null;
+  location.hash = '#/';
+  announce(`Conversation with ${shown(partner)} deleted`);
+  poll();
 });
+
+async function filter(onlyUnread) {
+  Object.assign(list, { onlyUnread, etag: '', rows: [], total: 0 });
+  list.chip.ariaPressed = onlyUnread;
+  await load();
+  if (list.loaded && onlyUnread) announce(`${count(list.total, 'conversation')} with unread messages`);
+}
+
+// Loads the list, and shows that it is loading or could not be.
+async function load() {
+  list.loaded = false;
+  await waitFor(refresh(), list.state, 'Loading your conversations…').catch(({ retryAt }) => showFailed(retryAt));
+}
+
+function showFailed(at) {
+  if (!list.loaded) list.state.replaceChildren(loadFailed('Your conversations could not be loaded', at, load));
+}
+
+async function loadMore() {
+  let answer;
+  try {
+    answer = await get(Math.floor(list.rows.length / PAGE) + 1);
+  } catch {
+    return list.state.replaceChildren(serviceAway());
+  }
+  const fresh = answer.conversations.filter((row) => !rowOf(row.with_user));
+  take(answer, [...list.rows, ...fresh]);
+  announce(count(fresh.length, 'more conversation'));
+  if (fresh.length) focusRow(fresh[0].with_user);
+  return null;
+}
+
+function render() {
+  const { rows, nodes, total, unread, loaded } = list;
+  retitle({ unread });
+  list.counted.replaceChildren(loaded ? unreadText() : '');
+  for (const partner of nodes.keys()) if (!rowOf(partner)) nodes.delete(partner);
+  sync(list.rowList, rows.map(rowNode));
+  list.rowList.hidden = !rows.length;
+  list.more.hidden = rows.length >= total;
+  if (loaded && !rows.length) list.state.replaceChildren(h('div.empty', emptyState()));
+}
+
+const emptyState = () => (list.onlyUnread
+  ? [h('p', h('strong', 'Nothing unread')), h('p', 'You have read everything.'), button('Show all conversations', () => { list.chip.focus(); filter(false); })]
+  : [h('p', h('strong', 'No conversations yet')),
+    h('p', 'When somebody from your care team writes to you, you find it here. You can also write first: choose ', h('strong', 'New message'), '.'),
+    isPatient() && emergency()]);
+
+function rowNode(row) {
+  const { with_user: partner, unread_count: unread, last_message_time: time } = row;
+  if (!list.nodes.has(partner)) list.nodes.set(partner, h('li', h('a', { href: path`#/conversation/${partner}` })));
+  const node = list.nodes.get(partner);
+  const link = node.firstChild;
+  link.ariaCurrent = partner === list.current ? 'true' : null;
+  const drawn = JSON.stringify([row, listTime(time)]);
+  if (node.drawn === drawn) return node;
+  node.drawn = drawn;
+  const role = roleName(row.with_role);
+  link.className = unread ? 'conv new' : 'conv';
+  link.replaceChildren(h('span.name', bdi(partner)), unseen(' , '), unread ? h('span.badge', unread, unseen(' unread, ')) : '',
+    h('time', { datetime: time }, listTime(time)), unseen(' . '), role && h('span.role', role, unseen('. ')),
+    h('span.preview', row.is_latest_from_them ? '' : 'You: ', h('bdi', row.last_message)));
+  return node;
+}
+
 start();

@@ -1,10 +1,7 @@
 // Writing: the composer with what it says about the state of sending, and the pane for a new message.
-import { call, path } from './api.js';
-import * as drafts from './drafts.js';
-import { alert, announce, bdi, button, field, find, h, nameInput, note, say, serviceAway } from './dom.js';
-import { rowOf } from './inbox.js';
+import { call, choosePerson, chosenPerson, forgetDraft, path, readDraft, sendDraft, sending, stopSending, writeDraft } from './service.js';
+import { alert, announce, bdi, button, clock, count, field, find, goTo, h, nameInput, note, roleName, say, serviceAway, shown, thread } from './dom.js';
 import { isPatient, mayWrite } from './session.js';
-import { clock, count, roleName, shown } from './words.js';
 
 const LIMIT = 5000;
 const SUBJECT_LIMIT = 100;
@@ -15,7 +12,7 @@ const outside = () => note('warn', 'You cannot write messages with this account'
 
 // The note for a rule that forbids writing, or null where the refusal is something else.
 export function ruleNote(code, name, role) {
-  const elsewhere = button('Write to somebody else', () => { location.hash = '#/new'; });
+  const elsewhere = button('Write to somebody else', goTo('#/new'));
   if (!mayWrite()) return outside();
   if (code === 'reply_only') {
     return note('warn', say`You cannot write to ${name} yet`, say`Clinicians write first. When ${name} has written to you, you can answer here. To ask something now, write to your therapist.`, role, elsewhere);
@@ -56,28 +53,27 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
 
   // The fields show the draft.
   function fill() {
-    const { content, subject: about } = drafts.read(partner);
+    const { content, subject: about } = readDraft(partner);
     [text.value, subject.value, kept] = [content, about, content || about];
     showSubject(about);
   }
 
   function keep() {
-    const { content, subject: about } = drafts.read(partner);
-    if (content !== text.value || about !== subject.value) kept = drafts.write(partner, { content: text.value, subject: subject.value });
+    const { content, subject: about } = readDraft(partner);
+    if (content !== text.value || about !== subject.value) kept = writeDraft(partner, { content: text.value, subject: subject.value });
   }
 
   function written() {
     keep();
-    if (drafts.state(partner).phase) drafts.edit(partner);
-    text.removeAttribute('aria-invalid');
+    if (sending(partner).phase) stopSending(partner);
+    text.ariaInvalid = null;
     notes.replaceChildren();
     show();
     clearTimeout(said);
     said = setTimeout(() => { if (left() < 0 || SAID_AT.includes(left())) announce(counted()); }, 1000);
   }
 
-  function submit(event) {
-    event.preventDefault();
+  function submit() {
     if (isBusy()) return;
     let problem = '';
     if (left() < 0) problem = `A message has at most 5,000 characters. Please make it ${-left()} shorter, or send it in two parts.`;
@@ -86,10 +82,10 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
     text.focus();
     if (problem) {
       notes.replaceChildren(alert('', problem));
-      text.setAttribute('aria-invalid', true);
+      text.ariaInvalid = true;
     } else {
       keep();
-      drafts.send(partner, newest());
+      sendDraft(partner, newest());
     }
   }
 
@@ -98,26 +94,26 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
   }
 
   async function stopAndLook() {
-    const draft = drafts.read(partner);
-    drafts.edit(partner);
+    const draft = readDraft(partner);
+    stopSending(partner);
     text.focus();
     if (await isThere(draft)) {
-      drafts.forget(partner);
+      forgetDraft(partner);
       changed({ detail: partner });
     } else notes.replaceChildren(note('', '', 'Your first text may have arrived. Please look before you send.', 'status'));
   }
 
-  const isBusy = () => ['sending', 'unknown', 'waiting'].includes(drafts.state(partner).phase);
+  const isBusy = () => ['sending', 'unknown', 'waiting'].includes(sending(partner).phase);
 
   function show() {
-    const { phase, at } = drafts.state(partner);
+    const { phase, at } = sending(partner);
     text.readOnly = subject.readOnly = isBusy();
-    send.setAttribute('aria-disabled', isBusy());
+    send.ariaDisabled = isBusy();
     edit.hidden = phase !== 'unknown' && phase !== 'waiting';
     clearTimeout(slow);
     if (phase === 'sending') slow = setTimeout(() => status.replaceChildren('Still sending. Your text is kept.'), 5000);
     status.replaceChildren({ sending: 'Sending…', unknown: 'Trying again…', waiting: `Waiting until ${clock(at)}` }[phase] ?? `${kept ? 'Kept in this tab. ' : ''}${counted()}`);
-    if (phase) notes.replaceChildren(phaseNote(drafts.state(partner)));
+    if (phase) notes.replaceChildren(phaseNote(sending(partner)));
   }
 
   function phaseNote({ phase, at, refusal }) {
@@ -131,15 +127,15 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
 
   function changed({ detail }) {
     if (detail !== partner) return;
-    if (!node.isConnected) return drafts.events.removeEventListener('change', changed);
-    if (!drafts.read(partner).content && !isBusy()) {
+    if (!node.isConnected) return removeEventListener('draft', changed);
+    if (!readDraft(partner).content && !isBusy()) {
       fill();
       notes.replaceChildren();
     }
     show();
   }
 
-  drafts.events.addEventListener('change', changed);
+  addEventListener('draft', changed);
   text.addEventListener('input', written);
   subject.addEventListener('input', written);
   fill();
@@ -150,10 +146,9 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
 // A new message: who gets it, found by search, then the composer for it.
 export function newMessage() {
   const body = h('div.sheet');
-  const node = h('section.thread', { 'aria-label': 'New message' }, h('div.head', h('a.back', { href: '#/' }, 'Back'),
-    h('h2', { tabindex: -1 }, 'New message'), button('Close', () => { location.hash = '#/'; }, 'close')), body);
+  const node = thread('New message', 'New message', button('Close', goTo('#/'), 'close'), body);
   if (!mayWrite()) body.append(outside());
-  else if (drafts.chosen()) showChosen(body);
+  else if (chosenPerson()) showChosen(body);
   else showSearch(body);
   return node;
 }
@@ -200,7 +195,7 @@ function showSearch(body, carried) {
   };
   input.addEventListener('input', () => searchSoon(SEARCH_MILLISECONDS));
   const hint = isPatient() ? 'Type the first letters of a name. To write to another patient, type the whole username. Clinicians write first.' : 'Type the first letters of a username.';
-  body.replaceChildren(h('form', { role: 'search', onkeydown: keys, onsubmit: (event) => { event.preventDefault(); searchSoon(0); } },
+  body.replaceChildren(h('form', { role: 'search', onkeydown: keys, onsubmit: () => searchSoon(0) },
     field('Send to', input, hint), results, nobody));
   search();
 }
@@ -210,30 +205,30 @@ async function choose(body, person, carried) {
   const { username } = person;
   if (carried) carry(carried, username);
   announce(`${shown(username)} chosen`);
-  const exists = rowOf(username) || (await call('GET', path`/conversation/${username}?limit=1`).catch(() => ({ messages: [] }))).messages.length;
-  drafts.choose(exists ? null : person);
+  const { messages } = await call('GET', path`/conversation/${username}?limit=1`).catch(() => ({ messages: [] }));
+  const exists = messages.length;
+  choosePerson(exists ? null : person);
   if (exists) location.hash = path`#/conversation/${username}`;
   else showChosen(body);
 }
 
 // What was written for one person goes to another; what was written for that one is not lost.
 function carry(from, to) {
-  const { content, subject } = drafts.read(from);
-  const there = drafts.read(to);
+  const { content, subject } = readDraft(from);
+  const there = readDraft(to);
   if (from === to || !(content || subject)) return;
-  drafts.forget(from);
-  drafts.write(to, { content: [there.content, content].filter(Boolean).join('\n\n'), subject: there.subject || subject });
+  forgetDraft(from);
+  writeDraft(to, { content: [there.content, content].filter(Boolean).join('\n\n'), subject: there.subject || subject });
 }
 
 function showChosen(body) {
-  const { username, role } = drafts.chosen();
+  const { username, role } = chosenPerson();
   body.replaceChildren(h('div.chosen', h('span', h('b', bdi(username)), ' ', h('span.hint', roleName(role))), button('Choose somebody else', () => {
-    drafts.choose(null);
+    choosePerson(null);
     showSearch(body, username);
     focusNew();
   }, 'quiet')), composer(username, { isNew: true }));
   focusNew();
 }
 
-// Where the focus goes when the pane opens.
-export const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();
+const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();

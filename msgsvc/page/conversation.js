@@ -1,13 +1,11 @@
 // The open conversation: loading and its older parts, what was seen, options, and writing.
-import { unblock } from './account.js';
-import { call, emit, path } from './api.js';
+import { call, emit, path, readDraft, sending, stopSending } from './service.js';
 import { composer, ruleNote } from './composer.js';
-import * as drafts from './drafts.js';
-import { announce, ask, bdi, button, find, h, menu, note, say, sorry, sync } from './dom.js';
-import { change as changeInbox, loadFailed, rowOf } from './inbox.js';
+import {
+  announce, ask, bdi, button, count, find, goTo, h, loadFailed, menu, note, say, shown, skipLink, sorry, sync, thread, waitFor,
+} from './dom.js';
 import { createLog, keepPlace, loader, scrollerOf, watchSeen } from './log.js';
-import { isPatient, me } from './session.js';
-import { count, shown } from './words.js';
+import { isPatient, me, unblock } from './session.js';
 
 const PAGE = 50;
 const LARGEST_PAGE = 200;
@@ -17,24 +15,20 @@ const RETRY_MILLISECONDS = 15_000;
 let open = null;
 
 export const openPartner = () => open?.partner;
-export const focusConversation = () => open.heading.focus({ preventScroll: true });
 
-// The pane of the conversation with a partner, which loads by itself.
-export function openConversation(partner) {
+// The pane of the conversation with a partner, of which `unread` messages are unread. It loads by itself.
+export function openConversation(partner, unread) {
   const log = createLog(({ sender }) => sender !== partner, deleteMessage);
-  const heading = h('h2', { tabindex: -1 }, bdi(partner));
   const below = button('', goToEnd, 'below', { hidden: true });
-  const skip = h('a.skip', { href: location.hash, onclick: (event) => { event.preventDefault(); find('textarea')?.focus(); } }, 'Skip to writing');
   const [options, blocked, writing] = [h('div'), h('div.blocked'), h('div.writing')];
-  const node = h('section.thread', { 'aria-label': shown(partner) }, h('div.head', h('a.back', { href: '#/' }, 'Back'), heading, skip, options),
-    blocked, log.node, h('div.float', below), writing);
+  const node = thread(shown(partner), bdi(partner), [skipLink('Skip to writing', 'textarea'), options], blocked, log.node, h('div.float', below), writing);
   open = {
-    partner, log, heading, below, options, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
+    partner, log, below, options, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
     hasOlder: false, hasNewer: false, newest: 0, line: null, state: '', newBelow: 0, code: undefined, role: undefined, isBlocked: false, seen: null,
   };
   addEventListener('scroll', scrolled, true);
   showWriting(null);
-  load();
+  load(unread);
   return node;
 }
 
@@ -46,14 +40,11 @@ export function closeConversation() {
 
 const get = (query) => call('GET', path`/conversation/${open.partner}?limit=` + query);
 
-async function load() {
+async function load(unread = 0) {
   const mine = open;
-  const unread = rowOf(open.partner)?.unread_count ?? 0;
-  const waiting = setTimeout(() => sync(mine.log.top, [h('p.hint', 'Loading messages…')]), 400);
   try {
     const asked = [get(Math.min(Math.max(unread + 10, PAGE), LARGEST_PAGE)), call('GET', '/blocks').catch(() => ({ blocks: [] }))];
-    const [answer, { blocks }] = await Promise.all(asked);
-    clearTimeout(waiting);
+    const [answer, { blocks }] = await waitFor(Promise.all(asked), open.log.top, 'Loading messages…');
     if (mine !== open) return;
     open.state = 'loaded';
     open.isBlocked = blocks.some(({ username }) => username === open.partner);
@@ -63,7 +54,6 @@ async function load() {
     render();
     goToLine();
   } catch (refusal) {
-    clearTimeout(waiting);
     if (mine === open) showFailed(refusal);
   }
 }
@@ -71,11 +61,11 @@ async function load() {
 const isUnread = ({ sender, is_read: isRead }) => sender === open.partner && !isRead;
 
 function showFailed({ status, retryAt }) {
-  let failed = loadFailed('The messages could not be loaded', retryAt || Date.now() + RETRY_MILLISECONDS, load);
+  let failed = loadFailed('The messages could not be loaded', retryAt, () => load());
   if (status && status < 500) {
     open.state = 'failed';
     open.writing.replaceChildren();
-    failed = note('warn', say`Nobody here is called ${open.partner}`, 'Please check the name.', 'alert', button('Back to the conversations', () => { location.hash = '#/'; }));
+    failed = note('warn', say`Nobody here is called ${open.partner}`, 'Please check the name.', 'alert', button('Back to the conversations', goTo('#/')));
   }
   sync(open.log.top, [failed]);
 }
@@ -117,11 +107,9 @@ async function loadPart(query) {
 
 async function loadOlder() {
   const { messages, has_more: hasMore } = await loadPart(`&before=${open.items[0].id}`);
-  keepPlace(open.log.node, () => {
-    const items = [...messages, ...open.items];
-    Object.assign(open, { items: items.slice(0, MOST_SHOWN), hasOlder: hasMore, hasNewer: open.hasNewer || items.length > MOST_SHOWN });
-    render();
-  });
+  const items = [...messages, ...open.items];
+  Object.assign(open, { items: items.slice(0, MOST_SHOWN), hasOlder: hasMore, hasNewer: open.hasNewer || items.length > MOST_SHOWN });
+  keepPlace(open.log.node, render);
   if (hasMore) return count(messages.length, 'older message');
   find('.begins').focus({ preventScroll: true });
   return `This is where your conversation with ${shown(open.partner)} begins.`;
@@ -129,11 +117,9 @@ async function loadOlder() {
 
 async function loadNewer() {
   const { messages, has_more: hasMore } = await loadPart(`&after=${open.items.at(-1).id}`);
-  keepPlace(open.log.node, () => {
-    const items = [...open.items, ...messages];
-    Object.assign(open, { items: items.slice(-MOST_SHOWN), hasNewer: hasMore, hasOlder: open.hasOlder || items.length > MOST_SHOWN });
-    render();
-  });
+  const items = [...open.items, ...messages];
+  Object.assign(open, { items: items.slice(-MOST_SHOWN), hasNewer: hasMore, hasOlder: open.hasOlder || items.length > MOST_SHOWN });
+  keepPlace(open.log.node, render);
   return count(messages.length, 'newer message');
 }
 
@@ -161,7 +147,7 @@ export async function refresh(isChanged) {
   else if (fresh.length) announce(`${fresh.length} new messages`);
 }
 
-drafts.events.addEventListener('sent', ({ detail: { partner, message } }) => {
+addEventListener('sent', ({ detail: { partner, message } }) => {
   if (partner !== open?.partner) return;
   announce('Sent');
   if (open.hasNewer) return openAgain();
@@ -213,7 +199,7 @@ async function markRead(id) {
     if (status !== 404) setTimeout(() => mine === open && render(), RETRY_MILLISECONDS);
     return;
   }
-  changeInbox(mine.partner, 1);
+  emit('read', mine.partner);
   Object.assign(mine.items.find((message) => message.id === id) ?? {}, { is_read: true });
 }
 
@@ -223,10 +209,10 @@ function showWriting(code) {
   if (code === open.code) return;
   open.code = code;
   const { partner, writing } = open;
-  if (code && drafts.state(partner).phase === 'refused') drafts.edit(partner);
+  if (code && sending(partner).phase === 'refused') stopSending(partner);
   const rule = code && ruleNote(code, partner);
   // A text that cannot be sent stays, to be copied.
-  const isKept = !rule || drafts.read(partner).content;
+  const isKept = !rule || readDraft(partner).content;
   writing.replaceChildren(rule ?? '', isKept ? composer(partner, { newest: () => open.newest, isThere }) : '');
 }
 
@@ -294,7 +280,7 @@ async function deleteMessage({ id: gone }) {
   showOptions();
   (neighbour ? find('.dots', log.nodeOf(neighbour.id)) : log.node).focus();
   announce('Message deleted');
-  return emit(window, 'pollnow');
+  return emit('pollnow');
 }
 
 async function deleteConversation() {
@@ -306,6 +292,5 @@ async function deleteConversation() {
     sorry();
     return;
   }
-  changeInbox(partner, Infinity, true);
-  emit(window, 'deleted', partner);
+  emit('deleted', partner);
 }

@@ -1,5 +1,5 @@
-// Builds elements from text nodes only, and the small parts that every pane uses: notes, fields, menus, dialogs.
-import { shown } from './words.js';
+// What every pane is made of: elements, built from text nodes only; notes, fields, menus, dialogs; and names, numbers and
+// times in words.
 
 export const byId = (id) => document.getElementById(id);
 const main = byId('main');
@@ -22,6 +22,9 @@ export function h(tag, ...children) {
   node.append(...children.flat(3).filter((child) => child || child === 0));
   return node;
 }
+
+// Forms are sent by their listeners alone.
+addEventListener('submit', (event) => event.preventDefault());
 
 export const bdi = (name) => h('bdi', shown(name));
 export const unseen = (text) => h('span.unseen', text);
@@ -49,6 +52,9 @@ export const note = (kind, title, body, role, ...buttons) => h('div', { class: `
 
 export const alert = (title, body, ...buttons) => note('bad', title, body, 'alert', ...buttons);
 export const serviceAway = () => alert('The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.');
+
+// The note for what could not be loaded; the polling tries again at that time, else soon.
+export const loadFailed = (title, at, again) => note('bad', title, `The service did not answer. Nothing is lost. This page tries again at ${clock(at || Date.now() + 15_000)}.`, 'status', button('Try again', again));
 
 // A label, its field, and a hint that describes it.
 export function field(label, input, hint) {
@@ -92,7 +98,7 @@ export function menu(opener, ...items) {
   const node = h('div.menu', opener, panel);
   const set = (open) => {
     panel.hidden = !open;
-    opener.setAttribute('aria-expanded', open);
+    opener.ariaExpanded = open;
     openMenu = open ? { node, set } : null;
   };
   const close = () => { opener.focus(); set(false); };
@@ -119,6 +125,24 @@ export function dialog(heading, body, ...buttons) {
 
 export const safe = { autofocus: true };
 
+// Where a click leads; and a link past what stands before `target`, seen on focus.
+export const goTo = (hash) => () => { location.hash = hash; };
+export const skipLink = (text, target) => h('a.skip', { href: '#/', onclick: (event) => { event.preventDefault(); find(target)?.focus(); } }, text);
+
+// The pane of a conversation or of a new message.
+export const thread = (name, heading, headParts, ...parts) => h('section.thread', { 'aria-label': name },
+  h('div.head', h('a.back', { href: '#/' }, 'Back'), h('h2', { tabindex: -1 }, heading), headParts), parts);
+
+// Says that something is being loaded, if `loading` takes longer than that.
+export async function waitFor(loading, node, text) {
+  const timer = setTimeout(() => node.replaceChildren(h('p.hint', text)), 400);
+  try {
+    return await loading;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 // A question: true for the button that acts, false for Esc and the safe button, which has the focus.
 export const ask = (heading, paragraphs, act, keep) => new Promise((resolve) => {
   const box = dialog(heading, paragraphs.map((text) => h('p', text)),
@@ -138,8 +162,7 @@ export const sorry = () => tell(serviceAway());
 export function form(fields, label, submit, ...others) {
   const problem = h('div.problem');
   let busy = false;
-  return h('form', { novalidate: true, onsubmit: async (event) => {
-    event.preventDefault();
+  return h('form', { novalidate: true, onsubmit: async () => {
     if (busy) return;
     busy = true;
     const refused = await submit();
@@ -156,4 +179,34 @@ export function formDialog(heading, fields, label, submit) {
     if (!refused) box.close();
     return refused;
   }, button('Cancel', () => box.close())));
+}
+
+// Words. Times are absolute, local, 24 hours.
+
+const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
+
+export const ROLES = { user: 'Patient', therapist: 'Therapist', clinician: 'Clinician', admin: 'Administrator' };
+export const isRole = (role) => Object.hasOwn(ROLES, role);
+export const roleName = (role) => (isRole(role) ? ROLES[role] : '');
+
+// Control and direction characters in a name become marks, so that they cannot turn the words around them.
+export const shown = (name) => name.replace(/[\p{C}\u2028\u2029]/gu, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, 0)}]`);
+
+export const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`;
+
+const two = (n) => String(n).padStart(2, 0);
+const date = (time) => new Date(time);
+export const clock = (time) => `${two(date(time).getHours())}:${two(date(time).getMinutes())}`;
+export const dayKey = (time) => date(time).toDateString();
+export const dayAndMonth = (time) => `${date(time).getDate()} ${MONTHS[date(time).getMonth()]}`;
+export const longDay = (time) => `${DAYS[date(time).getDay()]} ${dayAndMonth(time)} ${date(time).getFullYear()}`;
+const shortDay = (time) => `${date(time).getDate()} ${MONTHS[date(time).getMonth()].slice(0, 3)}`;
+export const fullDate = (time) => `${shortDay(time)} ${date(time).getFullYear()}`;
+export const stamp = (time) => `${fullDate(time)}, ${clock(time)}:${two(date(time).getSeconds())}`;
+
+// 08:02 today, else 4 Feb, else 12 Dec 2025.
+export function listTime(time) {
+  if (dayKey(time) === dayKey(Date.now())) return clock(time);
+  return date(time).getFullYear() === new Date().getFullYear() ? shortDay(time) : fullDate(time);
 }

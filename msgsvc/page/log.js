@@ -1,7 +1,6 @@
 // The log of a conversation: days, messages, the line above the unread, and which messages were seen. Messages that
 // stay are never built anew.
-import { alert, announce, bdi, button, h, sync } from './dom.js';
-import { clock, dayAndMonth, dayKey, longDay, shown } from './words.js';
+import { alert, announce, bdi, button, clock, dayAndMonth, dayKey, h, longDay, shown, sync, waitFor } from './dom.js';
 
 const FOLLOW_MILLISECONDS = 10 * 60_000;
 const SEEN_MILLISECONDS = 300;
@@ -18,7 +17,7 @@ export function createLog(isOwn, ondelete) {
 
   function closeRow() {
     openRow?.row.remove();
-    openRow?.dots.setAttribute('aria-expanded', false);
+    if (openRow) openRow.dots.ariaExpanded = false;
     openRow = null;
   }
 
@@ -30,7 +29,7 @@ export function createLog(isOwn, ondelete) {
       if (wasOpen) return;
       const row = h('p', button('Delete message', () => { dots.focus(); closeRow(); ondelete(message); }, 'bad'));
       openRow = { row, dots };
-      dots.setAttribute('aria-expanded', true);
+      dots.ariaExpanded = true;
       item.append(row);
       row.scrollIntoView({ block: 'nearest' });
     }, 'dots', { 'aria-expanded': 'false', 'aria-label': `Options for the message ${who} on ${dayAndMonth(message.sent_at)} at ${clock(message.sent_at)}` });
@@ -111,19 +110,17 @@ export function keepPlace(log, change) {
 
 // A button that loads more at one end of a log: says that it is loading, what came, and what went wrong.
 export function loader(label, load) {
-  const state = h('div.hint');
+  const state = h('div');
   let busy = false;
   const run = async () => {
     if (busy) return;
     busy = true;
-    const timer = setTimeout(() => state.replaceChildren('Loading older messages…'), 400);
     try {
-      announce(await load());
+      announce(await waitFor(load(), state, 'Loading older messages…'));
       state.replaceChildren();
     } catch {
       state.replaceChildren(alert('', 'The older messages could not be loaded.', button('Try again', run)));
     }
-    clearTimeout(timer);
     busy = false;
   };
   return h('div.loader', button(label, run), state);
@@ -143,6 +140,12 @@ export function watchSeen(onseen, covered) {
     lookSoon();
   }, { threshold: [0, 0.2, 0.4, 0.6, 0.8, 1], rootMargin: `0px 0px -${covered}px` });
 
+  // A message longer than the window crosses no threshold while it is scrolled.
+  function measureSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(() => { for (const node of ids.keys()) { observer.unobserve(node); observer.observe(node); } }, SEEN_MILLISECONDS);
+  }
+
   function lookSoon() {
     clearTimeout(timer);
     timer = setTimeout(look, SEEN_MILLISECONDS);
@@ -158,8 +161,8 @@ export function watchSeen(onseen, covered) {
     inView.clear();
   }
 
-  const signs = [[window, 'focus'], [document, 'visibilitychange'], [document, 'close']];
-  for (const [target, sign] of signs) target.addEventListener(sign, lookSoon, true);
+  const signs = [[window, 'focus', lookSoon], [document, 'visibilitychange', lookSoon], [document, 'close', lookSoon], [document, 'scroll', measureSoon]];
+  for (const [target, sign, listener] of signs) target.addEventListener(sign, listener, true);
   return {
     watch(node, id) {
       if (!ids.has(node)) observer.observe(node);
@@ -168,7 +171,7 @@ export function watchSeen(onseen, covered) {
     stop() {
       clearTimeout(timer);
       observer.disconnect();
-      for (const [target, sign] of signs) target.removeEventListener(sign, lookSoon, true);
+      for (const [target, sign, listener] of signs) target.removeEventListener(sign, listener, true);
     },
   };
 }

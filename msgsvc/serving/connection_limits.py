@@ -22,15 +22,22 @@ CHECK_SECONDS = 1.0
 
 CONNECTION_LIMIT = 4096
 
-OTHER_DESCRIPTORS = 256
-"""File descriptors left for the database and the logs."""
+MINIMUM_CONNECTIONS = 16
+"""Room for fewer connections stops the start."""
+
+BASE_DESCRIPTORS = 32
+"""File descriptors left for the listening socket, the log, the writing connection of the database and spare ones."""
+
+DESCRIPTORS_PER_THREAD = 3
+"""File descriptors of a reading connection of the database: the file, the write-ahead log and its index."""
 
 
 class ConnectionLimits:
     """Closes the connections that have exceeded a time limit."""
 
-    def __init__(self) -> None:
-        self.connections = _raise_descriptor_limit()
+    def __init__(self, threads: int) -> None:
+        """Raises OSError if the limit on open files leaves no room for connections."""
+        self.connections = _raise_descriptor_limit(BASE_DESCRIPTORS + DESCRIPTORS_PER_THREAD * threads)
         self._next_check = 0.0
 
     def enforce(self, connections: Collection["Connection"]) -> None:
@@ -49,11 +56,16 @@ class ConnectionLimits:
                 connection.close_soon()
 
 
-def _raise_descriptor_limit() -> int:
+def _raise_descriptor_limit(others: int) -> int:
     """The number of connections for which the process may have descriptors, after raising its limit if it can."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTION_LIMIT + OTHER_DESCRIPTORS
+    wanted = CONNECTION_LIMIT + others
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return CONNECTION_LIMIT if soft == resource.RLIM_INFINITY else min(CONNECTION_LIMIT, soft - OTHER_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTION_LIMIT
+    if soft < others + MINIMUM_CONNECTIONS:
+        needed = others + MINIMUM_CONNECTIONS
+        raise OSError(f"only {soft} open files are allowed, at least {needed} are needed: raise the limit (ulimit -n)")
+    return min(CONNECTION_LIMIT, soft - others)

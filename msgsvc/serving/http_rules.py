@@ -6,8 +6,10 @@ from collections.abc import Mapping
 HEADER_LIMIT = 16 * 1024
 """Bytes of the request line and the headers."""
 
-BODY_LIMIT = 1024 * 1024
-"""Bytes of a body that is read to its end, so that the client gets to read the 413 of the application's own limit."""
+RECEIVE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a body that are received, however few the application reads before it answers with 413. Many clients, and
+Caddy, read no response before they have sent all. A longer body is refused at once, and the connection closed.
+"""
 
 METHOD_LIMIT = 32
 """Characters of a method. The longest registered one, UPDATEREDIRECTREF, has 17."""

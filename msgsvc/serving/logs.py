@@ -1,14 +1,17 @@
 """The log of msgsvc serve: one JSON object a line on standard error."""
 
+import atexit
 import json
 import logging
 import sys
+import threading
 import time
-from contextlib import suppress
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as string
 
-from msgsvc.logs import RequestLine
+from msgsvc.authorization import place_of
+from msgsvc.logs import RequestLine, logger
+from msgsvc.serving.log_writer import LogWriter
 
 _encode = json.JSONEncoder(check_circular=False).encode
 
@@ -18,16 +21,12 @@ def _time(epoch_second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_second))
 
 
-_REQUEST = ", ".join(f'"{name}": %s' for name in RequestLine._fields)
+_REQUEST = ", ".join(f'"{name}": %s' for name in RequestLine._fields[:6])
 
 
 def write_request(line: RequestLine) -> None:
-    """Write what log_request() would write as JSON to standard error, without the cost of logging: 10 % of a read.
-
-    Never fails a call: if standard error cannot be written, the line is lost. A line is one write, so the lines of
-    several threads do not mix.
-    """
-    request_id, method, route, status, milliseconds, username = line
+    """Write what log_request() would write as JSON to standard error, without the cost of logging: 10 % of a read."""
+    request_id, method, route, status, milliseconds, username, code, address = line
     fields = _REQUEST % (
         string(request_id),
         string(method),
@@ -36,8 +35,11 @@ def write_request(line: RequestLine) -> None:
         milliseconds,
         "null" if username is None else string(username),
     )
-    with suppress(Exception):
-        sys.stderr.write(f'{{"time": "{_time(int(time.time()))}", "level": "info", "message": "request", {fields}}}\n')
+    if code is not None:
+        fields += f', "code": {string(code)}'
+    if address is not None:
+        fields += f', "address": {string(address)}'
+    sys.stderr.write(f'{{"time": "{_time(int(time.time()))}", "level": "info", "message": "request", {fields}}}\n')
 
 
 class JsonFormatter(logging.Formatter):
@@ -63,13 +65,33 @@ class TextFormatter(logging.Formatter):
         return f"{time.strftime('%H:%M:%S')} {record.levelname.lower()}: {record.getMessage()}{fields}"
 
 
+def line_of(level: int, message: str, formatter: logging.Formatter) -> str:
+    """A line for what is not logged through a logger."""
+    record = logging.makeLogRecord({"levelname": logging.getLevelName(level), "msg": message})
+    return f"{formatter.format(record)}\n"
+
+
 def configure(log_format: str) -> None:
-    """Send the logs of msgsvc and of waitress to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if log_format == "text" else JsonFormatter())
+    """Send the logs of msgsvc and of waitress, and all else that is written to ``sys.stderr``, to a LogWriter."""
+    formatter = TextFormatter() if log_format == "text" else JsonFormatter()
+    writer = LogWriter(
+        sys.stderr.fileno(), lambda lost: line_of(logging.WARNING, f"{lost} log lines were lost", formatter)
+    )
+    atexit.register(writer.drain)
+    sys.stderr = writer
+    # Python would print a traceback, whose text may quote a message.
+    threading.excepthook = _log_uncaught
+    sys.unraisablehook = _log_uncaught
+    handler = logging.StreamHandler(writer)
+    handler.setFormatter(formatter)
     logging.captureWarnings(True)
     # The logging HOWTO names these under Optimization: each line would pay for facts that no formatter here uses.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _log_uncaught(uncaught: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:
+    if isinstance(uncaught.exc_value, Exception):
+        logger.error("internal error: %s", place_of(uncaught.exc_value))

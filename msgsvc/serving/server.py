@@ -9,6 +9,7 @@ from types import FrameType
 from msgsvc.app import App
 from msgsvc.serving import inline_reads
 from msgsvc.serving.connection_limits import ConnectionLimits
+from msgsvc.serving.housekeeping import Housekeeping
 from msgsvc.serving.inline_reads import InlineReads
 from msgsvc.serving.scheduler import Scheduler
 from msgsvc.serving.waitress_adapter.listener import Listener
@@ -24,22 +25,26 @@ DRAIN_SECONDS = 8.0
 class Server:
     """A server bound to the address of the settings."""
 
-    def __init__(self, app: App) -> None:
-        """Raises OSError naming the address if it cannot be bound."""
+    def __init__(self, app: App, limits: ConnectionLimits) -> None:
+        """Raises OSError naming the address if it cannot be bound, RuntimeError if a thread cannot be started."""
         settings = app.services.settings
         database = app.services.database
         address = f"{settings.host}:{settings.port}"
         try:
-            self._listener = Listener(app, ConnectionLimits())
+            self._listener = Listener(app, limits)
         except ValueError:
             raise OSError(errno.EADDRNOTAVAIL, "no such address", address) from None
         except OSError as error:
             raise OSError(error.errno, error.strerror, address) from error
         self.url = self._listener.url()
+        self._database = database
         self._reads = InlineReads(self._listener)
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule
+        self._housekeeping = Housekeeping(app.services)
+        self._writes.start()
+        self._housekeeping.start()
         self._log_storage_version = engine_for(settings.database).log_version
 
     def run(self) -> None:
@@ -49,9 +54,9 @@ class Server:
         signal.signal(signal.SIGINT, self._stop)
         logger.info("listening on %s", self.url)
         self._log_storage_version()
-        self._writes.start()
         while not listener.is_stopping:
             self._run_iteration()
+        self._housekeeping.stop()
         listener.stop_accepting()
         deadline = time.monotonic() + DRAIN_SECONDS
         while listener.is_busy() and time.monotonic() < deadline:
@@ -69,6 +74,7 @@ class Server:
         """
         is_collecting = self._writes.begin_iteration()
         self._listener.poll(timeout=0 if is_collecting else 1)
+        self._database.watch()
         self._answer()
         self._writes.end_iteration()
 

@@ -13,7 +13,11 @@ Progress = Callable[[str], None]
 
 
 class StorageError(Exception):
-    """The database did not do what was asked. ``code`` is storage_full, storage_busy or storage_unavailable."""
+    """The database did not do what was asked.
+
+    ``code`` is storage_full, storage_busy, storage_unavailable, or refused_by_host: a constraint or trigger of a host
+    refused this one write (conflicts with our own constraints are resolved in the statements).
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -89,6 +93,9 @@ class Storage(ABC):
     @abstractmethod
     def batch(self) -> AbstractContextManager[None]:
         """Writes of this thread within the block share the commit at its end; they must not wait for it inside."""
+
+    def watch(self) -> None:  # noqa: B027
+        """Notices what happened to the database outside. A server calls it again and again, also when idle."""
 
     @abstractmethod
     def probe(self) -> None:

@@ -18,18 +18,18 @@ class Backup(Protocol):
 
 
 class Engine(NamedTuple):
-    """The functions of one engine; ``database`` is the setting of that name."""
+    """The functions of one engine; the database and the display name column are the settings of that name."""
 
-    open: Callable[[str, bool], Storage]
-    migrate: Callable[[str], list[str]]
+    open: Callable[[str, bool, str], Storage]
+    migrate: Callable[[str, str], list[str]]
     check: Callable[[str, Progress], Iterator[str]]
     backup: Backup
     log_version: Callable[[], None]
 
 
-def _open_sqlite(database: str, shared: bool) -> Storage:
+def _open_sqlite(database: str, shared: bool, display_name_column: str) -> Storage:
     storage = SqliteStorage(database, load_statements("sqlite"), shared=shared)
-    migrate(storage.path)
+    migrate(storage.path, display_name_column)
     return storage
 
 
@@ -41,4 +41,8 @@ def engine_for(database: str) -> Engine:
     scheme, separator, _ = database.partition("://")
     if separator:
         raise MigrationError(f"the database is a {scheme} URI; this version of msgsvc serves SQLite files")
+    if "dbname=" in database:
+        raise MigrationError(
+            "the database is a PostgreSQL connection string; this version of msgsvc serves SQLite files"
+        )
     return SQLITE

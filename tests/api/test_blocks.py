@@ -98,11 +98,12 @@ def test_send_can_reply_and_recipients_agree_in_every_combination(client: Client
         can_reply = sender.get(f"/api/messages/conversation/{names[1]}").json["can_reply"]
         listed = sender.get(f"/api/messages/recipients?q={names[1]}").json["recipients"]
         sent = sender.post("/api/messages/send", json={"recipient": names[1], "content": "x"})
-        expected = not blocked and not suspended
+        block_counts = blocked and (sender_role == "user" or recipient_role != "user")
+        expected = not block_counts and not suspended
         expected = expected and (wrote or (sender_role, recipient_role) != ("user", "clinician"))
         assert (can_reply, bool(listed), sent.status_code) == (expected, expected, 201 if expected else 403), names
         allowed += expected
-    assert allowed == 31
+    assert allowed == 37
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,14 @@ def test_send_after_an_answered_block_or_suspension_stores_nothing(
     statuses = [status for future in senders for status in future.result()]
     assert set(statuses) <= {201, 403}
     assert statuses.count(201) == stored == host.execute("SELECT count(*) FROM messages").fetchone()[0]
+
+
+def test_block_counts_only_while_its_owner_may_block_that_role(people: People) -> None:
+    people["uma"].put("/api/messages/blocks/ugo")
+    for role, status in (("therapist", 201), ("user", 403)):
+        people["adam"].patch("/api/users/ugo", json={"role": role})
+        answer = people["ugo"].post("/api/messages/send", json={"recipient": "uma", "content": "x"})
+        assert answer.status_code == status
+        assert people["ugo"].get("/api/messages/conversation/uma").json["can_reply"] is (status == 201)
+        listed = people["ugo"].get("/api/messages/recipients?q=uma").json["recipients"]
+        assert len(listed) == (status == 201)

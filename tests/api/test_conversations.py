@@ -88,6 +88,8 @@ def test_a_message_is_shown_with_these_fields(people: dict[str, Client]) -> None
         "participant_count": 2,
         "has_more": False,
         "can_reply": True,
+        "reply_refusal": None,
+        "with_role": "therapist",
     }
 
 
@@ -97,6 +99,8 @@ def test_a_conversation_without_messages_is_empty(people: dict[str, Client]) -> 
         "participant_count": 2,
         "has_more": False,
         "can_reply": True,
+        "reply_refusal": None,
+        "with_role": "user",
     }
 
 
@@ -247,3 +251,19 @@ def test_history_includes_messages_with_extreme_ids(
 
     assert partners(inbox(people["uma"])) == ["thea"]
     assert history(people["uma"], "thea") == [message_id]
+
+
+def test_hiding_up_to_an_id_leaves_what_arrives_meanwhile(people: dict[str, Client]) -> None:
+    first, second, third = send(people["thea"], "uma"), send(people["uma"], "thea"), send(people["thea"], "uma")
+    assert people["uma"].delete(f"{API}/conversation/thea?up_to={second}").status_code == 204
+    assert history(people["uma"], "thea") == [third]
+    assert history(people["thea"], "uma") == [first, second, third]
+    assert people["uma"].delete(f"{API}/conversation/thea?up_to={2**63 - 1}").status_code == 204
+    assert history(people["uma"], "thea") == []
+
+
+def test_a_conversation_names_the_rule_that_refuses_a_reply(people: dict[str, Client]) -> None:
+    assert conversation(people["uma"], "clara")["reply_refusal"] == "reply_only"
+    people["ugo"].put(f"{API}/blocks/uma")
+    assert conversation(people["uma"], "ugo")["reply_refusal"] == "not_allowed"
+    assert conversation(people["uma"], "thea")["reply_refusal"] is None

@@ -27,16 +27,17 @@ def test_preview_time_and_direction_come_from_the_newest_message(people: dict[st
         "last_message_time": "2026-02-05T10:30:45Z",
     }
     assert inbox(people["uma"])["conversations"] == [
-        {"with_user": "thea", "unread_count": 1, "is_latest_from_them": True, **row}
+        {"with_user": "thea", "with_role": "therapist", "unread_count": 1, "is_latest_from_them": True, **row}
     ]
     assert inbox(people["thea"])["conversations"] == [
-        {"with_user": "uma", "unread_count": 1, "is_latest_from_them": False, **row}
+        {"with_user": "uma", "with_role": "user", "unread_count": 1, "is_latest_from_them": False, **row}
     ]
 
 
 def test_the_newest_message_is_the_one_with_the_highest_id(people: dict[str, Client], clock: Clock) -> None:
     send(people["thea"], "uma", "sent first, at a later time")
     clock.advance(-3600)
+    people = {name: people[name].as_user(name) for name in ("thea", "uma")}
     send(people["uma"], "thea", "sent last, at an earlier time")
 
     (row,) = inbox(people["uma"])["conversations"]
@@ -54,6 +55,7 @@ def test_preview_skips_hidden_messages(people: dict[str, Client], clock: Clock) 
     assert inbox(people["uma"])["conversations"] == [
         {
             "with_user": "thea",
+            "with_role": "therapist",
             "last_message": "older",
             "last_message_time": "2026-02-05T10:30:45Z",
             "unread_count": 0,
@@ -190,3 +192,29 @@ def test_a_foreign_etag_never_gives_304(people: dict[str, Client]) -> None:
         for other, tag in tags.items():
             status = people[name].get(f"{API}/{path}", headers={"If-None-Match": tag}).status_code
             assert status == (304 if other == own else 200), (own, other)
+
+
+def test_etag_does_not_tell_what_the_other_side_hides(people: dict[str, Client]) -> None:
+    first = send(people["thea"], "uma")
+    send(people["thea"], "uma")
+    uma = people["uma"]
+    tag = uma.get(f"{API}/inbox").headers["ETag"]
+    people["thea"].delete(f"{API}/{first}")
+    assert uma.get(f"{API}/inbox", headers={"If-None-Match": tag}).status_code == 304
+    people["thea"].delete(f"{API}/conversation/uma")
+    assert uma.get(f"{API}/inbox", headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_etag_changes_with_the_role_of_a_partner(people: dict[str, Client], host: sqlite3.Connection) -> None:
+    send(people["thea"], "uma")
+    tag = people["uma"].get(f"{API}/inbox").headers["ETag"]
+    for statement, role in (
+        ("UPDATE users SET role = 'admin' WHERE username = 'thea'", "admin"),
+        ("DELETE FROM users WHERE username = 'thea'", None),
+        ("INSERT INTO users (username, role) VALUES ('thea', 'user')", "user"),
+        ("INSERT OR REPLACE INTO users (username, role) VALUES ('thea', 'therapist')", "therapist"),
+    ):
+        host.execute(statement)
+        answer = people["uma"].get(f"{API}/inbox", headers={"If-None-Match": tag})
+        assert answer.json["conversations"][0]["with_role"] == role
+        tag = answer.headers["ETag"]

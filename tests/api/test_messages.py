@@ -22,7 +22,7 @@ def count_messages(host: sqlite3.Connection) -> int:
     return host.execute("SELECT count(*) FROM messages").fetchone()[0]
 
 
-@pytest.mark.parametrize("content", ["x", "x" * 5000, "\U0001f642" * 5000, "  spaced  ", "\u200b", " " * 4999 + "x"])
+@pytest.mark.parametrize("content", ["x", "x" * 5000, "\U0001f642" * 5000, "  spaced  ", "\u200bx", " " * 4999 + "x"])
 def test_content_is_stored_exactly_as_sent(people: dict[str, Client], content: str) -> None:
     send(people["uma"], "thea", content)
 

@@ -90,6 +90,8 @@ class Model:
     roles: dict[str, str]
     messages: dict[int, Message] = field(default_factory=dict)
     blocks: set[tuple[str, str]] = field(default_factory=set)
+    wrote: set[tuple[str, str]] = field(default_factory=set)
+    """Sender and recipient of every message that there ever was: nothing takes the right to reply back."""
     suspended: set[str] = field(default_factory=set)
 
     def refusal(self, sender: str, recipient: str) -> str | None:
@@ -99,12 +101,11 @@ class Model:
         if recipient in self.suspended or (recipient, sender) in self.blocks:
             return "not_allowed"
         if (self.roles[sender], self.roles[recipient]) == ("user", "clinician"):
-            wrote_before = any(
-                (message.sender_username, message.recipient_username) == (recipient, sender)
-                for message in self.messages.values()
-            )
-            return None if wrote_before else "reply_only"
+            return None if (recipient, sender) in self.wrote else "reply_only"
         return None
+
+    def remember_who_wrote(self) -> None:
+        self.wrote |= {(m.sender_username, m.recipient_username) for m in self.messages.values()}
 
     def standing(self, name: str, message_id: int) -> tuple[int, str]:
         """Status and error code for a call on one message; who may mark it read is not decided here."""
@@ -137,6 +138,7 @@ class Model:
             "conversations": [
                 {
                     "with_user": partner,
+                    "with_role": self.roles[partner],
                     "last_message": newest.content if len(newest.content) <= 100 else newest.content[:97] + "...",
                     "last_message_time": shown(newest.sent_at),
                     "unread_count": unread_count,
@@ -168,6 +170,8 @@ class Model:
             "participant_count": 2,
             "has_more": False,
             "can_reply": self.refusal(name, partner) is None,
+            "reply_refusal": self.refusal(name, partner),
+            "with_role": self.roles[partner],
         }
 
 
@@ -385,6 +389,7 @@ class Messaging(RuleBasedStateMachine):
 
     @invariant()
     def everyone_sees_what_the_model_says(self) -> None:
+        self.model.remember_who_wrote()
         for name in self.model.suspended:
             assert self.callers[name].get(f"{API}/inbox").json["code"] == "account_suspended"
         for name in PEOPLE.keys() - self.model.suspended:

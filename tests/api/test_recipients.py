@@ -1,10 +1,15 @@
 """Recipients: only the people the caller may write to."""
 
 import sqlite3
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import pytest
-from support import API, send
+from support import API, faults, send
 
+from msgsvc import Settings, create_app
+from msgsvc.storage.base import MigrationError
 from msgsvc.testing import Client
 
 
@@ -100,3 +105,79 @@ def test_everyone_found_can_be_written_to(people: dict[str, Client]) -> None:
         ]
         exact = [other for other in sorted(people) if found(caller, f"?q={other}") == [other]]
         assert exact == can_be_written_to
+
+
+def test_every_word_of_a_name_is_found(client: Client, people: dict[str, Client]) -> None:
+    client.as_user("mary.ann-may", "therapist")
+    for query in ("mary", "ann", "may", "mary.ann"):
+        assert found(people["uma"], f"?q={query}") == ["mary.ann-may"]
+    assert found(people["uma"], "?q=ary") == []
+
+
+DISPLAYED = """
+CREATE TABLE users (username TEXT PRIMARY KEY, role TEXT, full_name TEXT);
+INSERT INTO users VALUES
+    ('u1', 'therapist', 'Thea May'), ('u2', 'user', 'Uma "the" Old'), ('u3', 'clinician', 'Clara May'),
+    ('u4', 'user', NULL), ('u5', 'admin', 'May Ling'), ('u6', 'visitor', 'May Day');
+"""
+
+
+@pytest.fixture
+def displayed(database_path: str) -> str:
+    with closing(sqlite3.connect(database_path)) as connection:
+        connection.executescript(DISPLAYED)
+    create_app(Settings(database=database_path, display_name_column="full_name")).close()
+    return database_path
+
+
+def test_people_are_found_by_the_words_of_their_display_names(displayed: str) -> None:
+    with closing(create_app(Settings(database=displayed))) as app:
+        client = Client(app)
+        user, staff = client.as_user("u2"), client.as_user("u5")
+        assert found(user, "?q=May") == ["u1", "u5"]
+        assert found(staff, "?q=May") == ["u1", "u3"]
+        assert (found(staff, "?q=Old"), found(user, "?q=Uma"), found(user, "?q=u4")) == (["u2"], [], ["u4"])
+        send(client.as_user("u3"), "u2")
+        assert found(user, "?q=May") == ["u1", "u3", "u5"]
+        with closing(sqlite3.connect(displayed)) as host, host:
+            host.execute("UPDATE users SET full_name = 'Thea June' WHERE username = 'u1'")
+            host.execute("UPDATE users SET role = 'user' WHERE username = 'u5'")
+            host.execute("DELETE FROM users WHERE username = 'u6'")
+            host.execute("INSERT OR REPLACE INTO users VALUES ('u7', 'therapist', 'Ida May')")
+        assert found(user, "?q=May") == ["u3", "u7"]
+        assert found(user, "?q=June") == ["u1"]
+    assert faults(displayed) == []
+
+
+def test_the_display_name_column_stays_until_another_is_named(displayed: str) -> None:
+    for column, expected in (("", ["u1"]), ("username", []), ("", []), ("full_name", ["u1"])):
+        with closing(create_app(Settings(database=displayed, display_name_column=column))) as app:
+            assert found(Client(app).as_user("u2"), "?q=Thea") == expected
+    assert faults(displayed) == []
+
+
+def test_a_display_name_column_that_users_lacks_stops_the_start(displayed: str) -> None:
+    with pytest.raises(MigrationError, match="users has no column nickname"):
+        create_app(Settings(database=displayed, display_name_column="nickname"))
+
+
+@pytest.mark.parametrize("role", ["user", "therapist"])
+def test_a_search_among_many_people_costs_what_it_gives(tmp_path: Path, role: str) -> None:
+    """Counted in steps of SQLite's virtual machine, which no busy machine changes."""
+    steps = []
+    for number, people in enumerate((200, 20_000)):
+        path = str(tmp_path / f"{number}.db")
+        with closing(create_app(Settings(database=path))) as app:
+            caller = Client(app).as_user("caller", role)
+            with closing(sqlite3.connect(path)) as host, host:
+                host.executemany(
+                    "INSERT INTO users (username, role) VALUES (?, ?)",
+                    ((f"p{n:06}", "user" if n % 5 else "clinician" if n % 10 else "admin") for n in range(people)),
+                )
+            counted: list[int] = []
+            with app.services.database.read() as snapshot:
+                snapshot.raw.set_progress_handler(partial(counted.append, 1), 10)  # type: ignore[attr-defined]
+            for query in ("?q=p", "?q=p0001", ""):
+                assert len(found(caller, query)) >= 10
+            steps.append(len(counted))
+    assert 0 < steps[1] < 2 * steps[0] + 50

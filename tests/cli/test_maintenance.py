@@ -82,7 +82,7 @@ FAULTS = {
         "DELETE FROM msgsvc_conversations WHERE owner = 'thea' AND partner = 'uma'",
         "owner thea, partner uma",
     ),
-    "a summary of nothing": ("INSERT INTO msgsvc_conversations VALUES ('thea', 'ugo', 3, 0)", "partner ugo"),
+    "a summary of nothing": ("INSERT INTO msgsvc_conversations VALUES ('thea', 'ugo', 3, 0, NULL)", "partner ugo"),
     "wrong totals": ("UPDATE msgsvc_mailboxes SET total_unread = total_unread + 1 WHERE owner = 'uma'", "owner uma"),
     "wrong count of conversations": (
         "UPDATE msgsvc_mailboxes SET conversation_count = 0 WHERE owner = 'uma'",

@@ -16,9 +16,13 @@ NAMES = [field.name for field in FIELDS]
 OTHER_VALUES = {
     "log_format": "text",
     "cors_origins": "https://app.example",
+    "trusted_proxy": "10.0.0.0/8",
+    "client_address_header": "X-Real-IP",
     "cors_credentials": "true",
     "cors_headers": "X-CSRFToken",
     "page_frame_ancestors": "'self'",
+    "roles": "developer=admin",
+    "display_name_column": "full_name",
 }
 TOGETHER = {"admin_username": "admin_password", "admin_password": "admin_username"}
 

@@ -3,19 +3,18 @@
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import sysconfig
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
 
 import hosts
 import pytest
 from deployment import ADMIN, deployed
+from pages import blocks
 from processes import CHECKOUT, WAIT_SECONDS, environment
-from served import serving, sign_in
+from served import serving, sign_in, wait_until
 
 from msgsvc import Settings
 
@@ -24,20 +23,6 @@ RAILWAY = CHECKOUT / "docs" / "railway.md"
 API = CHECKOUT / "docs" / "api.md"
 OPERATING = CHECKOUT / "docs" / "operating.md"
 README = CHECKOUT / "README.md"
-
-
-class Block(NamedTuple):
-    """A fenced block of a page: its language, the file name in its first line if it has one, and its text."""
-
-    language: str
-    name: str
-    text: str
-
-
-def blocks(page: Path) -> list[Block]:
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    names = [re.match(r"# (\S+\.py)\n", text) for _, text in found]
-    return [Block(language, name[1] if name else "", text) for (language, text), name in zip(found, names, strict=True)]
 
 
 BLOCKS = blocks(EMBEDDING)
@@ -87,7 +72,7 @@ def test_every_block_of_the_embedding_page_is_tested() -> None:
         ("python", "flask_site.py"),
         ("python", "test_flask_site.py"),
         ("python", "mysite/urls.py"),
-        ("sql", ""),
+        ("python", "mysite/accounts.py"),
         ("python", "mysite/tests.py"),
         ("python", "plain_site.py"),
         ("python", "bottle_site.py"),
@@ -95,6 +80,7 @@ def test_every_block_of_the_embedding_page_is_tested() -> None:
         ("python", "falcon_site.py"),
         ("python", "moved_site.py"),
         ("sql", ""),
+        ("python", "accounts_elsewhere.py"),
         ("sh", ""),
         ("python", "test_messages.py"),
         ("python", "site_by_path.py"),
@@ -121,6 +107,29 @@ for application, path in ((plain_site.application, "/api/messages"), (moved_site
 
 def test_the_plain_sites_of_the_page_serve_both(reader: Path) -> None:
     run(reader, sys.executable, "-W", "error", "-c", CALLS)
+
+
+ELSEWHERE_CALLS = """
+import accounts_elsewhere
+from werkzeug.test import Client
+
+def send(sender, recipient):
+    message = {"recipient": recipient, "content": "Hello"}
+    calls = Client(accounts_elsewhere.messages)
+    return calls.post("/api/messages/send", json=message, environ_base={"REMOTE_USER": sender}).status_code
+
+assert send("uma", "thea") == send("thea", "uma") == 201
+accounts_elsewhere.account_removed("uma")
+assert send("thea", "uma") == 403
+accounts_elsewhere.account_saved("uma", "staff")
+inbox = Client(accounts_elsewhere.messages).get("/api/messages/inbox", environ_base={"REMOTE_USER": "uma"})
+assert inbox.json["conversations"] == []
+assert send("thea", "uma") == 201
+"""
+
+
+def test_accounts_of_another_database_are_kept_in_step_as_the_page_says(reader: Path) -> None:
+    run(reader, sys.executable, "-W", "error", "-c", ELSEWHERE_CALLS)
 
 
 COOKIE_CALLS = """
@@ -164,16 +173,7 @@ def test_the_trigger_of_the_page_tells_of_a_message_sent_to_the_database_of_the_
 
 
 DJANGO_SETTINGS = """
-INSTALLED_APPS.append("people")
 DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
-"""
-
-DJANGO_MIGRATION = """
-from django.db import migrations
-
-class Migration(migrations.Migration):
-    dependencies = [("auth", "0012_alter_user_first_name_max_length")]
-    operations = [migrations.RunSQL(%r)]
 """
 
 DJANGO_CALLS = """
@@ -195,23 +195,28 @@ assert send(Client(), "uma") == 401
 assert send(uma, "ada") == send(ada, "uma") == 201
 assert ada.get("/api/messages/admin/audit").status_code == 200
 assert uma.get("/api/messages/admin/audit").status_code == 403
-User.objects.filter(username="uma").update(is_staff=True, is_superuser=True)
+user = User.objects.get(username="uma")
+user.is_staff = user.is_superuser = True
+user.save()
 assert uma.get("/api/messages/admin/audit").status_code == 200
+User.objects.create_user("vic")
+vic = logged_in(User.objects.get(username="vic"))
+assert send(vic, "ada") == 201
+User.objects.get(username="vic").delete()
+assert send(ada, "vic") == 403
+assert ada.get("/api/messages/conversation/vic").json()["can_reply"] is False
+vic = logged_in(User.objects.create_user("vic"))
+assert vic.get("/api/messages/inbox").json()["conversations"] == []
+assert send(ada, "vic") == 201
+user = User.objects.get(username="vic")
+user.username = "victor"
+user.save()
+assert vic.get("/api/messages/inbox").json()["total_unread"] == 1
+assert send(ada, "victor") == 201
 assert b"Log in" in Client().get("/admin/login/").content
 User.objects.filter(username="uma").update(is_active=False)
 assert send(uma, "ada") == 401
 """
-
-
-def statements(script: str) -> list[str]:
-    """The statements of an SQL script, each of which may hold semicolons, as a trigger does."""
-    found, rest = [], script
-    while rest.strip():
-        ends = (match.end() for match in re.finditer(";", rest))
-        end = next(end for end in ends if sqlite3.complete_statement(rest[:end]))
-        found.append(rest[:end].strip())
-        rest = rest[end:]
-    return found
 
 
 @pytest.mark.slow
@@ -219,13 +224,10 @@ def test_the_django_project_of_the_page_serves_both(reader: Path) -> None:
     texts = {path: path.read_text() for path in (reader / "mysite").iterdir()}
     shutil.rmtree(reader / "mysite")
     run(reader, sys.executable, "-m", "django", "startproject", "mysite", ".")
-    run(reader, sys.executable, "manage.py", "startapp", "people")
     for path, text in texts.items():
         path.write_text(text)
     with (reader / "mysite" / "settings.py").open("a") as settings:
         settings.write(DJANGO_SETTINGS)
-    accounts = statements(text_of("sql", "CREATE TABLE users (username"))
-    (reader / "people" / "migrations" / "0001_initial.py").write_text(DJANGO_MIGRATION % accounts)
     run(reader, sys.executable, "manage.py", "migrate", "--verbosity=0")
     create = "from django.contrib.auth.models import User; User.objects.create_user('uma')"
     run(reader, sys.executable, "manage.py", "shell", "--verbosity=0", "-c", create)
@@ -255,7 +257,7 @@ def test_railway_page_leads_to_a_first_message(tmp_path: Path) -> None:
     volume, reader = tmp_path / "volume", tmp_path / "reader"
     volume.mkdir()
     reader.mkdir()
-    (reader / "admin-password").write_text(ADMIN["password"] + "\n")
+    (tmp_path / "admin-password").write_text(ADMIN["password"] + "\n")
     with deployed(volume) as deployment:
         said = run(reader, "sh", "-e", "-c", f"URL={deployment.url}\n{commands}")
     assert re.search(r'{"message_id":1,"sent_at":"[^"]+Z","status":"sent"', said)
@@ -292,12 +294,21 @@ def test_every_line_of_the_api_page_does_what_it_says(tmp_path: Path, demo_lines
 
 
 def test_backup_and_restore_work_as_the_operating_page_says(tmp_path: Path) -> None:
-    sign_in(str(tmp_path / "messages.db"), uma="user")
-    backup, restore = (block.text for block in blocks(OPERATING) if "backups/" in block.text)
+    database = str(tmp_path / "messages.db")
+    tokens = sign_in(database, uma="user")
+    commands = [block.text.replace("/backups/", "backups/") for block in blocks(OPERATING) if "backups/" in block.text]
+    backup, restore_running, restore_stopped = commands
     (tmp_path / "backups").mkdir()
-    for commands in (backup, restore):
-        run(tmp_path, "sh", "-e", "-c", commands.replace("/backups/", "backups/"))
-    assert hosts.rows(str(tmp_path / "messages.db"), "SELECT username FROM users") == [("uma",)]
+    with serving(database) as service:
+        run(tmp_path, "sh", "-e", "-c", backup)
+        sign_in(database, late="user")
+        run(tmp_path, "sh", "-e", "-c", restore_running)
+        wait_until(lambda: service.call("GET", "/healthz").status == 200)
+        assert service.call("GET", "/api/messages/inbox", Authorization=tokens["uma"]).status == 200
+    assert hosts.rows(database, "SELECT username FROM users") == [("uma",)]
+    sign_in(database, late="user")
+    run(tmp_path, "sh", "-e", "-c", restore_stopped)
+    assert hosts.rows(database, "SELECT username FROM users") == [("uma",)]
 
 
 @pytest.mark.slow

@@ -144,3 +144,17 @@ def test_routes_of_the_site_beneath_the_prefix_live_on(site: hosts.Site) -> None
 
 def test_a_url_that_is_no_number_of_a_message_is_no_fault(site: hosts.Site) -> None:
     assert logged_in().delete(f"/api/messages/{'9' * 5000}").content == b"the host's page"
+
+
+def test_the_page_has_patterns_of_its_own(site: hosts.Site) -> None:
+    settings = msgsvc.Settings(database=site.messages.services.settings.database, page="/messages")
+    authenticate = lambda environ: environ[msgsvc.django.REQUEST].user.get_username() or None  # noqa: E731
+    messages = msgsvc.create_app(settings, authenticate=authenticate)
+    with override_settings(ROOT_URLCONF=(path("messages/", include(msgsvc.django.page_urls(messages))),)):
+        page = Client().get("/messages/")
+        assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-cache")
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert Client().get("/messages/app.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert Client().get("/messages/session").status_code == 401
+        assert logged_in().get("/messages/session").json() == {"username": "uma", "role": "user"}
+    messages.close()

@@ -39,6 +39,25 @@ def logged_in(site: flask.Flask, username: str = "uma", **session: Any) -> Flask
     return client
 
 
+def test_the_page_is_a_blueprint_of_its_own(host_path: str) -> None:
+    settings = msgsvc.Settings(database=host_path, page="/messages")
+    messages = msgsvc.create_app(settings, authenticate=lambda _environ: flask.session.get("username"))
+    site = flask.Flask("site")
+    site.secret_key = "not secret here"
+    site.register_blueprint(msgsvc.flask.page_blueprint(messages))
+    assert site.test_client().get("/messages").headers["Location"].endswith("/messages/")
+    page = site.test_client().get("/messages/", headers={"Accept-Encoding": "gzip"})
+    assert (page.status_code, page.mimetype, page.headers["Cache-Control"]) == (200, "text/html", "no-cache")
+    assert (page.headers["Content-Encoding"], "default-src" in page.headers["Content-Security-Policy"]) == (
+        "gzip",
+        True,
+    )
+    assert site.test_client().get("/messages/app.js").mimetype == "text/javascript"
+    assert site.test_client().get("/messages/session").status_code == 401
+    assert logged_in(site).get("/messages/session").json == {"username": "uma", "role": "user"}
+    messages.close()
+
+
 def test_a_before_request_rule_of_the_site_ends_a_session(site: flask.Flask) -> None:
     @site.before_request
     def end_idle_sessions() -> Any:

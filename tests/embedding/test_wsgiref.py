@@ -29,7 +29,7 @@ def port(embed: Callable[..., Any]) -> Iterator[int]:
 
 def call(port: int, user: str, line: str, body: object, *, chunked: bool = False) -> tuple[int, Any]:
     method, path = line.split()
-    sent = json.dumps(body).encode()
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"X-User": user, "Content-Type": "application/json"}
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, f"/api/messages/{path}", iter([sent]) if chunked else sent, headers)
@@ -44,3 +44,18 @@ def test_a_chunked_body_marks_nothing_as_read(port: int) -> None:
     assert (status, answer["code"]) == (411, "length_required")
     marked = call(port, "uma", "PATCH conversation/thea/read", {"up_to": 1})
     assert marked == (200, {"with_user": "thea", "marked": 1})
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "status"),
+    [
+        ("POST send", b"{", 400),
+        ("POST send", b" " * 70_000, 413),
+        ("GET inbox", b" " * 70_000, 200),
+        ("GET nowhere", b"{}", 404),
+        ("DELETE inbox", b"{}", 405),
+    ],
+)
+def test_a_body_that_is_refused_is_read_once(port: int, line: str, body: bytes, status: int) -> None:
+    """The server waits for ever where more is read than has been announced."""
+    assert call(port, "thea", line, body)[0] == status

@@ -1,31 +1,28 @@
 """A real browser on a real service: people who log in, write and read. An error on the console fails the test."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from looks import freeze
 from page_people import Hire, LogIn, Person
+from requirements import needs, unavailable
 from served import Service, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright, for the tests of the page")
-
-CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium")
-        pytest.skip("the tests of the page need a browser: apt-get install chromium")
-    with playwright.sync_playwright() as starter:
-        browser = starter.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    chromium = needs("chromium", "apt-get install chromium, for the tests of the page")
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415
+    except ImportError:
+        unavailable("playwright is missing: pip install -e '.[test]', for the tests of the page")
+    with sync_playwright() as starter:
+        browser = starter.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -4,8 +4,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from playwright.sync_api import TimeoutError
-
 
 def button(page: Any, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True)
@@ -45,6 +43,8 @@ def focused(page: Any) -> str:
 
 def poll_until(page: Any, locator: Any) -> None:
     """Lets the page ask the service, as it does on return of the network, until this is to be seen."""
+    from playwright.sync_api import TimeoutError  # noqa: PLC0415
+
     for _ in range(100):
         page.evaluate("dispatchEvent(new Event('online'))")
         with suppress(TimeoutError):

@@ -115,6 +115,7 @@ def test_internal_error_is_500_on_every_thread(database_path: str) -> None:
         for method, path, body in calls * 2:
             answer = service.call(method, path, body, Authorization=token)
             assert (answer.status, answer.json["code"]) == (500, "internal_error"), path
+        assert service.stop() == 0
         assert "sentinel" not in service.log.read_text()
 
 

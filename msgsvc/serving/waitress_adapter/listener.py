@@ -1,6 +1,7 @@
 """The listening socket, its connections, and the workers."""
 
 import math
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -55,7 +56,7 @@ class Listener(TcpWSGIServer):
             asyncore_use_poll=True,
             connection_limit=limits.connections,
             max_request_header_size=http_rules.HEADER_LIMIT,
-            max_request_body_size=http_rules.BODY_LIMIT,
+            max_request_body_size=http_rules.RECEIVE_LIMIT,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,
         )
@@ -68,6 +69,12 @@ class Listener(TcpWSGIServer):
         self._thread = threading.get_ident()
         self._sockets: Any = {}
         super().__init__(app, map=self._sockets, adj=adjustments)
+
+    def set_reuse_addr(self) -> None:
+        """waitress calls this before it binds. The address ``::`` takes IPv4 too, which waitress forbids."""
+        super().set_reuse_addr()
+        if self.family == socket.AF_INET6:
+            cast("socket.socket", self.socket).setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 
     def url(self) -> str:
         """Where the service is reached."""

@@ -1,9 +1,40 @@
 """The parser of requests: waitress's, with the stricter rules of http_rules."""
 
-from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import BadRequest
+import io
 
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.utilities import BadRequest, RequestEntityTooLarge
+
+from msgsvc.json_http import BODY_LIMIT
 from msgsvc.serving import http_rules
+
+
+class BodyBuffer:
+    """Keeps as much of a body as the application reads, and counts the rest.
+
+    waitress would keep it all, and put what is larger than 512 KiB into a temporary file.
+    """
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self._length = 0
+
+    def append(self, data: bytes) -> None:
+        """Add what has arrived."""
+        self._file.write(data[: max(0, BODY_LIMIT + 1 - self._length)])
+        self._length += len(data)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def getfile(self) -> io.BytesIO:
+        """The body for the application."""
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Release the memory."""
+        self._file.close()
 
 
 class RequestParser(HTTPRequestParser):
@@ -23,6 +54,9 @@ class RequestParser(HTTPRequestParser):
             self.error = BadRequest("")
             self.completed = True
             consumed = len(data)
+        if self.headers_finished and self.expect_continue and self.content_length > BODY_LIMIT:
+            self.error = RequestEntityTooLarge("")
+            self.completed = True
         if self.completed:
             self.expect_continue = False
         return consumed
@@ -34,6 +68,8 @@ class RequestParser(HTTPRequestParser):
         super().parse_header(header_plus)
         if fault := http_rules.find_head_fault(self.command, self.version, self.headers):
             raise ParsingError(fault)
+        if self.body_rcv is not None:
+            self.body_rcv.buf = BodyBuffer()  # type: ignore[assignment]
         # waitress compares the whole header with "close" and "keep-alive".
         if "CONNECTION" in self.headers:
             self.headers["CONNECTION"] = http_rules.connection_option(self.headers["CONNECTION"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from waitress.task import ErrorTask
 
 from msgsvc.errors import ApiError
-from msgsvc.json_http import error_response
+from msgsvc.json_http import BODY_LIMIT, error_response
 from msgsvc.middleware import new_request_id, standard_headers
 from msgsvc.serving import http_rules
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("msgsvc")
 
 _REFUSALS = {
     400: ApiError("bad_request"),
-    413: ApiError("body_too_large", f"The body is longer than {http_rules.BODY_LIMIT} bytes"),
+    413: ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes"),
     431: ApiError("headers_too_large", f"The headers are longer than {http_rules.HEADER_LIMIT} bytes"),
 }
 

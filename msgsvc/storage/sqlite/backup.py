@@ -6,7 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from msgsvc.storage.base import BackupRefusedError, Progress, StorageError
-from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection
+from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, inspection_mode
+from msgsvc.storage.sqlite.location import real_path
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
 
@@ -16,17 +17,12 @@ def backup(path: str, destination: str, progress: Progress, *, overwrite: bool =
 
     Raises BackupRefusedError, StorageError, or OSError; nothing is left behind then.
     """
+    path = real_path(path)
     target = Path(destination)
-    with closing(Connection(path, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as source:
+    with closing(Connection(path, {}, mode=inspection_mode(path), busy_seconds=BUSY_SECONDS)) as source:
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master")
-        own = [Path(path + suffix) for suffix in ("", *_COMPANIONS)]
-        if target.resolve() in [file.resolve() for file in own] or (target.exists() and target.samefile(path)):
-            raise BackupRefusedError(f"{destination} is the database itself")
-        if not target.parent.is_dir():
-            raise BackupRefusedError(f"{destination} is in no directory that exists")
-        if target.exists() and not overwrite:
-            raise BackupRefusedError(f"{destination} exists; --overwrite replaces it")
+        _refuse_target(path, target, overwrite=overwrite)
         partial = str(target.parent / f".{target.name}.{secrets.token_hex(8)}")
         try:
             Path(partial).touch(mode=0o600, exist_ok=False)
@@ -41,6 +37,21 @@ def backup(path: str, destination: str, progress: Progress, *, overwrite: bool =
         finally:
             Path(partial).unlink(missing_ok=True)
             _remove_companions(partial)
+
+
+def _refuse_target(path: str, target: Path, *, overwrite: bool) -> None:
+    if target.resolve() == Path(path) or (target.exists() and target.samefile(path)):
+        raise BackupRefusedError(f"{target} is the database itself")
+    if not target.parent.is_dir():
+        raise BackupRefusedError(f"{target} is in no directory that exists")
+    if target.name.endswith(_COMPANIONS):
+        raise BackupRefusedError(f"{target} has the name of a log; SQLite would take it for one")
+    if not os.path.lexists(target):
+        return
+    if not overwrite:
+        raise BackupRefusedError(f"{target} exists; --overwrite replaces it")
+    if target.is_symlink() or not target.is_file():
+        raise BackupRefusedError(f"{target} is not a regular file")
 
 
 def _sync_directory(directory: Path) -> None:

@@ -5,8 +5,10 @@ from contextlib import closing
 
 from msgsvc.storage.base import Progress
 from msgsvc.storage.sql_files import load_statements
+from msgsvc.storage.sqlite import schema
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, inspection_mode
-from msgsvc.storage.sqlite.migrations import missing_objects, pending
+from msgsvc.storage.sqlite.location import real_path
+from msgsvc.storage.sqlite.migrations import pending
 
 
 def check(path: str, progress: Progress) -> Iterator[str]:
@@ -15,6 +17,7 @@ def check(path: str, progress: Progress) -> Iterator[str]:
     Raises StorageError where the file cannot be opened as a database.
     """
     statements = load_statements("sqlite")
+    path = real_path(path)
     mode = inspection_mode(path)
     with closing(Connection(path, statements, mode=mode, busy_seconds=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")
@@ -27,7 +30,7 @@ def check(path: str, progress: Progress) -> Iterator[str]:
         if pending(connection):
             yield "schema: not the present one; run msgsvc migrate"
             return
-        for name in missing_objects(connection):
+        for name in schema.faults(connection):
             yield f"schema: {name} is missing or changed"
         connection.on_progress(lambda: progress("recounting the summaries"))
         for fault, owner, partner in connection.all("select_conversation_faults"):

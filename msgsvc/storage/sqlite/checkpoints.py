@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from msgsvc.storage.base import StorageError
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection
 
 logger = logging.getLogger("msgsvc")
@@ -27,6 +28,13 @@ def checkpoint_late(connection: Connection) -> None:
     """Lets the WAL grow to WAL_CHECKPOINT_BYTES before a commit of this connection checkpoints it."""
     ((page_bytes,),) = connection.execute("PRAGMA page_size")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_CHECKPOINT_BYTES // page_bytes}")
+
+
+def checkpoint_whole(connection: Connection) -> None:
+    """Writes all that the WAL holds into the database and empties it. Raises StorageError."""
+    ((is_held, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if is_held:
+        raise StorageError("storage_unavailable", "readers hold the write-ahead log of the file that was replaced")
 
 
 class WalBound:

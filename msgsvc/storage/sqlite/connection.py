@@ -1,7 +1,10 @@
 """One SQLite connection, and the running of named statements on it."""
 
+import os
 import sqlite3
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,13 +18,24 @@ BUSY_SECONDS = 1.0
 class Connection:
     """One SQLite connection. Every method raises StorageError when the database fails."""
 
-    def __init__(self, path: str, statements: Mapping[str, str], *, mode: str, busy_seconds: float) -> None:
-        """mode is SQLite's, as in a URI (sqlite.org/uri.html). Raises StorageError."""
+    def __init__(
+        self,
+        path: str,
+        statements: Mapping[str, str],
+        *,
+        mode: str,
+        busy_seconds: float,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
+        """mode is SQLite's, as in a URI (sqlite.org/uri.html). Raises StorageError.
+
+        on_open is called when the file is open and neither it nor its log has been read.
+        """
         self._statements = statements
         self._is_open = True
         try:
             self.raw = sqlite3.connect(
-                f"file:{quote(path)}?mode={mode}",
+                f"file:{quote(os.fsencode(path))}?mode={mode}",
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
@@ -31,6 +45,9 @@ class Connection:
         except sqlite3.Error as error:
             raise storage_error(error) from error
         try:
+            on_open()
+            if mode == "rw":
+                _spill_beside(self.raw, path)
             self.execute("PRAGMA foreign_keys = ON")
             self.execute("PRAGMA synchronous = FULL")
         except StorageError:
@@ -119,9 +136,22 @@ def wal_path(path: str) -> Path:
 
 
 def inspection_mode(path: str) -> str:
-    """The mode in which reading a file changes nothing: a connection that may write checkpoints the WAL at its end."""
+    """The mode in which reading a file changes nothing: a connection that may write checkpoints the WAL at its end.
+
+    In a directory that may not be written SQLite reads a WAL only with its index, and needs none where none has been
+    begun. Raises StorageError where that index is missing.
+    """
     wal = wal_path(path)
-    return "ro" if wal.exists() and wal.stat().st_size else "rw"
+    holds_commits = wal.exists() and wal.stat().st_size > 0
+    if os.access(wal.parent, os.W_OK):
+        return "ro" if holds_commits else "rw"
+    if Path(f"{path}-shm").exists():
+        return "ro"
+    if holds_commits:
+        raise StorageError(
+            "storage_unavailable", "its write-ahead log cannot be read where nothing may be written; copy both files"
+        )
+    return "ro&immutable=1"
 
 
 def split_script(script: str) -> Iterator[str]:
@@ -132,3 +162,18 @@ def split_script(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement.strip()
             statement = ""
+
+
+_spill_lock = threading.Lock()
+
+
+def _spill_beside(raw: sqlite3.Connection, path: str) -> None:
+    """Lets SQLite make its temporary files in the directory of the database, where there is room or nothing works.
+
+    There may be no other directory that may be written, and a full one would look like a full disk. In memory a change
+    of 100,000 messages would take 400 MB. The pragma sets a variable of the process, so it is only run for a new value.
+    """
+    directory = str(Path(path).parent)
+    with _spill_lock, suppress(sqlite3.Error, UnicodeEncodeError):
+        if raw.execute("PRAGMA temp_store_directory").fetchall() != [(directory,)]:
+            raw.execute("PRAGMA temp_store_directory = '{}'".format(directory.replace("'", "''")))

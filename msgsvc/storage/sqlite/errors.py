@@ -8,6 +8,7 @@ _CODES = {
     sqlite3.SQLITE_FULL: "storage_full",
     sqlite3.SQLITE_BUSY: "storage_busy",
     sqlite3.SQLITE_LOCKED: "storage_busy",
+    sqlite3.SQLITE_CONSTRAINT: "refused_by_host",
 }
 
 

@@ -11,6 +11,7 @@ from msgsvc.storage.base import Result, StorageError, Transaction
 from msgsvc.storage.sqlite.checkpoints import WalBound, checkpoint_late
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection
 from msgsvc.storage.sqlite.errors import result_code, storage_error
+from msgsvc.storage.sqlite.watch import FileWatch
 
 BUSY_AGAIN_SECONDS = 0.3
 """Lock timeout while the previous attempt timed out."""
@@ -40,15 +41,17 @@ class GroupCommit:
         self,
         wal_bound: WalBound,
         shared: bool,
+        files: FileWatch,
         open_connection: Callable[[], Connection],
-        close_idle_readers: Callable[[], None],
+        close_idle_readers: Callable[[], object],
     ) -> None:
         self._wal_bound = wal_bound
         self._shared = shared
+        self._files = files
         self._open_connection = open_connection
         self._close_idle_readers = close_idle_readers
         self._connection: Connection | None = None
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()
         self._queue_lock = threading.Lock()
         self._queued = 0
         self._batch_since: float | None = None
@@ -72,7 +75,9 @@ class GroupCommit:
                 failure = storage_error(error)
                 self._failure = failure
                 if not raw.in_transaction:
-                    commit.error = failure
+                    commit.error = _for_the_others(failure)
+                    if commit in commits:
+                        commits.remove(commit)
                 raise failure from failure.__cause__
             finally:
                 if self._queued == 0 or not raw.in_transaction:
@@ -128,6 +133,7 @@ class GroupCommit:
         if result_code(self._failure) == sqlite3.SQLITE_READONLY:
             self._close_idle_readers()
         self._failure = None
+        self._files.ensure_unchanged()
         connection = self._connection or self._open_connection()
         busy_seconds = BUSY_SECONDS if self._refused_at < 0 else BUSY_AGAIN_SECONDS
         try:
@@ -150,9 +156,11 @@ class GroupCommit:
         """A commit that fails fails for every writer in it."""
         try:
             if raw.in_transaction:
+                self._files.require_unchanged()
                 raw.execute("COMMIT")
+                self._files.require_unchanged()
                 commit.error = None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StorageError) as error:
             self._failure = commit.error = storage_error(error)
             with suppress(sqlite3.Error):
                 raw.execute("ROLLBACK")
@@ -165,12 +173,12 @@ class GroupCommit:
         if self._connection:
             self._wal_bound.enforce(raw)
 
-    def pause(self) -> bool:
+    def pause(self, seconds: float = PAUSE_SECONDS) -> bool:
         """Commits the batch, closes the connection, and lets nobody write until resume().
 
         False where the running transaction does not end in time; nothing is closed or held up then.
         """
-        paused = self._write_lock.acquire(timeout=PAUSE_SECONDS)
+        paused = self._write_lock.acquire(timeout=seconds)
         if paused and self._commit and self._connection:
             self._end_commit(self._commit, self._connection.raw)
         if paused and self._connection:
@@ -181,3 +189,10 @@ class GroupCommit:
     def resume(self) -> None:
         """Lets writers go on after pause()."""
         self._write_lock.release()
+
+
+def _for_the_others(failure: StorageError) -> StorageError:
+    """What the writers hear whose work was rolled back with the one that failed."""
+    if failure.code != "refused_by_host":
+        return failure
+    return StorageError("storage_busy", f"a host's trigger rolled back the batch: {failure}")

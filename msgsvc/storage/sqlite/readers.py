@@ -1,6 +1,6 @@
 """A pool of connections that only read, each for one snapshot at a time; they never wait for a writer."""
 
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +13,9 @@ class Readers:
 
     def __init__(self, open_connection: Callable[[], Connection]) -> None:
         self._open_connection = open_connection
-        self._idle: deque[Connection] = deque()
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._used = 0
         self._is_closed = False
 
     @contextmanager
@@ -28,7 +30,7 @@ class Readers:
                 if connection.raw.in_transaction:
                     connection.execute("COMMIT")
         except StorageError:
-            connection.close()
+            self._give_back(connection, is_sound=False)
             raise
         except BaseException:
             self._give_back(connection)
@@ -36,18 +38,22 @@ class Readers:
         self._give_back(connection)
 
     def _take(self) -> Connection:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            connection = self._open_connection()
-            connection.execute("PRAGMA query_only = ON")
+        with self._lock:
+            if self._idle:
+                connection = self._idle.pop()
+            else:
+                connection = self._open_connection()
+                connection.execute("PRAGMA query_only = ON")
+            self._used += 1
             return connection
 
-    def _give_back(self, connection: Connection) -> None:
-        if self._is_closed:
-            connection.close()
-        else:
-            self._idle.append(connection)
+    def _give_back(self, connection: Connection, *, is_sound: bool = True) -> None:
+        with self._lock:
+            self._used -= 1
+            if is_sound and not self._is_closed:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def keep_one_open(self) -> None:
         """Lets reads go on when the writing connection has to be closed: the last connection takes the WAL with it."""
@@ -55,12 +61,30 @@ class Readers:
             with self.snapshot() as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
 
-    def close_idle(self) -> None:
-        """SQLite opens a file read-only again while an old connection to it, opened read-only, is open."""
-        while self._idle:
-            self._idle.pop().close()
+    @contextmanager
+    def all_idle(self) -> Iterator[list[Connection]]:
+        """The connections, none of which is used while the block lasts. Raises StorageError where one is used now."""
+        with self._lock:
+            if self._used:
+                raise StorageError("storage_unavailable", "the old files are still being read")
+            yield self._idle
+
+    def close_idle(self) -> bool:
+        """Closes the connections that nobody uses. Whether none is left.
+
+        SQLite opens a file read-only again while an old connection to it, opened read-only, is open.
+        """
+        with self._lock:
+            close_all(self._idle)
+            return not self._used
 
     def close(self) -> None:
         """Closes the idle connections, and each of the others when its snapshot ends."""
         self._is_closed = True
         self.close_idle()
+
+
+def close_all(connections: list[Connection]) -> None:
+    """Closes the connections and takes them off the list."""
+    while connections:
+        connections.pop().close()

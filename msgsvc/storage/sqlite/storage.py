@@ -2,23 +2,32 @@
 
 import logging
 import os
+import secrets
 import shutil
 import sqlite3
 import tempfile
+import time
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from msgsvc.storage.base import Commit, Result, Snapshot, Storage, StorageError, Transaction
-from msgsvc.storage.sqlite import forks
-from msgsvc.storage.sqlite.checkpoints import WalBound
+from msgsvc.storage.base import Commit, MigrationError, Result, Row, Snapshot, Storage, StorageError, Transaction
+from msgsvc.storage.sqlite import forks, schema
+from msgsvc.storage.sqlite.checkpoints import WalBound, checkpoint_whole
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, wal_path
 from msgsvc.storage.sqlite.errors import result_code
 from msgsvc.storage.sqlite.group_commit import GroupCommit
-from msgsvc.storage.sqlite.readers import Readers
+from msgsvc.storage.sqlite.location import real_path
+from msgsvc.storage.sqlite.migrations import require_ready
+from msgsvc.storage.sqlite.readers import Readers, close_all
+from msgsvc.storage.sqlite.watch import FileWatch
 
 logger = logging.getLogger("msgsvc")
+
+REOPEN_SECONDS = 1.0
+"""How long after a vain attempt the next one is made to go on with what stands at the path."""
 
 
 class SqliteStorage(Storage):
@@ -36,33 +45,108 @@ class SqliteStorage(Storage):
         self._statements = statements
         self._shared = shared
         self._closed = False
+        self._complete_at: list[Row] = []
         self._remove_file: Callable[[], object] = lambda: None
         if path == ":memory:":
             directory = tempfile.mkdtemp(prefix="msgsvc-")
             self._remove_file = weakref.finalize(self, _remove_directory, directory, os.getpid())
             path = str(Path(directory, "messages.db"))
-        self.path = str(Path(path).absolute())
+        self.path = real_path(path)
+        self._files = FileWatch(self.path, self._reopen)
         self.start_afresh()
         forks.watch(self)
 
     def start_afresh(self) -> None:
         """Uses no connection opened before: at the beginning, and in a child after a fork."""
+        self._files.forget()
+        self._reopen_at = float("-inf")
+        self._reopen_failure = ""
         self._readers = Readers(self._open)
         self._group_commit = GroupCommit(
-            WalBound(wal_path(self.path)), self._shared, self._open_to_write, self._readers.close_idle
+            WalBound(wal_path(self.path)), self._shared, self._files, self._open_to_write, self._close_idle_readers
         )
 
-    def _open(self, mode: str = "rw") -> Connection:
+    def _open(self) -> Connection:
+        connection = self._connect("rw")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+            self._files.note_opened()
+        except StorageError:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self, mode: str) -> Connection:
         if self._closed:
             raise StorageError("storage_unavailable", "the application is closed")
-        return Connection(self.path, self._statements, mode=mode, busy_seconds=BUSY_SECONDS)
+        require_database = partial(self._files.require_database, self._files.database_to_open())
+        return Connection(self.path, self._statements, mode=mode, busy_seconds=BUSY_SECONDS, on_open=require_database)
 
     def _open_to_write(self) -> Connection:
         self._readers.keep_one_open()
         return self._open()
 
+    def _close_idle_readers(self) -> None:
+        if self._readers.close_idle():
+            self._files.forget()
+
+    def _reopen(self) -> None:
+        """Goes on with what stands at the path. Raises StorageError until that is sound."""
+        if time.monotonic() < self._reopen_at:
+            raise StorageError("storage_unavailable", self._reopen_failure)
+        try:
+            with self._nobody_working() as readers:
+                if self._files.is_unchanged():
+                    return
+                self._let_go(readers)
+                require_ready(self.path)
+                self._files.forget()
+                self._complete_at = []
+        except (StorageError, MigrationError, OSError) as error:
+            self._reopen_at = time.monotonic() + REOPEN_SECONDS
+            self._reopen_failure = str(error)
+            raise StorageError("storage_unavailable", self._reopen_failure) from error
+        logger.warning("the database or its log was removed or replaced; going on with what stands at %s", self.path)
+
+    @contextmanager
+    def _nobody_working(self) -> Iterator[list[Connection]]:
+        """The idle readers, the only connections that are open while the block lasts. Raises StorageError."""
+        if not self._group_commit.pause(seconds=0):
+            raise StorageError("storage_unavailable", "the database or its log was removed or replaced")
+        try:
+            with self._readers.all_idle() as readers:
+                yield readers
+        finally:
+            self._group_commit.resume()
+
+    def _let_go(self, readers: list[Connection]) -> None:
+        """Stores what the open log holds in its own database, and closes both."""
+        if readers and self._files.is_log_astray():
+            store = self._rescue if self._files.is_other_log_in_use() else checkpoint_whole
+            store(readers[-1])
+        if not Path(self.path).exists():
+            raise StorageError("storage_unavailable", f"{self.path} was removed")
+        close_all(readers)
+        if self._files.is_replaced():
+            self._files.remove_old_log()
+        self._files.forget_log()
+
+    def _rescue(self, reader: Connection) -> None:
+        """Another process has written to the database without our log, which cannot be brought in any more."""
+        destination = Path(f"{self.path}.rescued-{secrets.token_hex(4)}")
+        destination.touch(mode=0o600, exist_ok=False)
+        with closing(Connection(str(destination), {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
+            reader.copy_to(copy, lambda _percent: None)
+        logger.error("another process wrote without the log that was removed; what it held is in %s", destination)
+
+    def watch(self) -> None:
+        """See Storage."""
+        with suppress(StorageError):
+            self._files.ensure_unchanged()
+
     def read(self) -> AbstractContextManager[Snapshot]:
         """See Storage."""
+        self._files.ensure_unchanged()
         return self._readers.snapshot()
 
     def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:
@@ -84,17 +168,37 @@ class SqliteStorage(Storage):
 
         What lies behind the head may be halfway through a checkpoint, so only the WAL tells whether it is sound.
         """
-        with closing(self._open()) as connection:
+        if not self._files.is_unchanged():
+            self._reopen()
+        with self._readers.snapshot() as connection:
+            connection.execute("PRAGMA shrink_memory")
             connection.execute("SELECT count(*) FROM sqlite_master")
+            self._refuse_incomplete(connection)
         try:
-            with closing(self._open("ro&immutable=1")) as connection:
+            with closing(self._connect("ro&immutable=1")) as connection:
                 connection.execute("PRAGMA schema_version")
         except StorageError as error:
-            if result_code(error) == sqlite3.SQLITE_NOTADB:
+            is_of_sqlite = result_code(error) != 0
+            if not is_of_sqlite or result_code(error) == sqlite3.SQLITE_NOTADB:
                 raise
+
+    def _refuse_incomplete(self, connection: Connection) -> None:
+        """Looks for every object of ours, but only where the schema has changed since the last look."""
+        version = connection.execute("PRAGMA schema_version")
+        if version == self._complete_at:
+            return
+        missing = schema.missing_objects(connection)
+        if missing:
+            raise StorageError(
+                "storage_unavailable", f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores it"
+            )
+        self._complete_at = version
 
     def close(self) -> None:
         """Closes the connections of this process and removes a ``:memory:`` file. Closing twice is harmless."""
+        if not self._files.is_unchanged():
+            with suppress(StorageError, OSError), self._nobody_working() as readers:
+                self._let_go(readers)
         self._closed = True
         self._readers.close()
         if self.pause():
@@ -103,8 +207,10 @@ class SqliteStorage(Storage):
 
     def pause(self) -> bool:
         """Closes the connections that nobody uses and lets nobody write until resume(); see GroupCommit.pause."""
-        self._readers.close_idle()
-        return self._group_commit.pause()
+        is_paused = self._group_commit.pause()
+        if is_paused:
+            self._close_idle_readers()
+        return is_paused
 
     def resume(self) -> None:
         """Lets writers go on after pause()."""

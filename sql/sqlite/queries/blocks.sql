@@ -9,3 +9,7 @@ INSERT INTO msgsvc_blocks (blocker, blocked, blocked_at) VALUES (:caller, :usern
 -- name: delete_block
 -- Only the caller's own.
 DELETE FROM msgsvc_blocks WHERE blocker = :caller AND blocked = :username;
+
+-- name: delete_blocks_of_username
+-- By the account and of the account.
+DELETE FROM msgsvc_blocks WHERE blocker = :username OR blocked = :username;

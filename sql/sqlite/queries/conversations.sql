@@ -12,7 +12,8 @@ SELECT
     coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
     m.sent_at,
     c.unread_count,
-    m.sender_username = c.partner
+    m.sender_username = c.partner COLLATE BINARY,
+    c.partner_role
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
 WHERE c.owner = :caller
@@ -33,7 +34,8 @@ SELECT
     coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),
     m.sent_at,
     c.unread_count,
-    m.sender_username = c.partner
+    m.sender_username = c.partner COLLATE BINARY,
+    c.partner_role
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id
 WHERE c.owner = :caller
@@ -49,55 +51,35 @@ ORDER BY c.last_message_id DESC
 LIMIT :limit;
 
 -- name: select_messages_up_to
--- What the caller still sees of the conversation, newest first. The second column: whether the caller sent it.
--- The names are compared twice because a host's column may fold case, and names are compared exactly.
-SELECT id, sender IS owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
+-- What the caller still sees of the conversation, newest first.
+SELECT id, is_sent, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
-WHERE owner = :caller
-    AND partner = :partner
-    AND owner = :caller COLLATE BINARY
-    AND partner = :partner COLLATE BINARY
-    AND id <= :up_to
+WHERE owner = :caller AND partner = :partner AND id <= :up_to
 ORDER BY id DESC
 LIMIT :limit;
 
 -- name: select_messages_after
 -- The same, oldest first.
-SELECT id, sender IS owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
+SELECT id, is_sent, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
-WHERE owner = :caller
-    AND partner = :partner
-    AND owner = :caller COLLATE BINARY
-    AND partner = :partner COLLATE BINARY
-    AND id > :after
+WHERE owner = :caller AND partner = :partner AND id > :after
 ORDER BY id
 LIMIT :limit;
+
+-- name: select_conversation_exists
+-- Whether the owner still sees a message of the conversation.
+SELECT EXISTS (SELECT 1 FROM msgsvc_conversations WHERE owner = :owner AND partner = :partner);
 
 -- name: update_conversation_read
 -- Every message from the partner that the caller still sees; the first read_at stands.
 UPDATE messages
 SET is_read = 1, read_at = coalesce(read_at, :now)
-WHERE recipient_username = :caller
-    AND sender_username = :partner
-    AND id <= :up_to
-    AND deleted_at IS NULL
-    AND is_deleted_by_recipient IS NOT TRUE
-    AND is_read IS NOT TRUE;
+WHERE id IN (
+    SELECT id
+    FROM msgsvc_visible_messages
+    WHERE owner = :caller AND partner = :partner AND is_unread AND id <= :up_to
+);
 
--- name: update_sent_hidden
--- The caller's side of what the caller sent; deleted_at is set when the other side is hidden already.
-UPDATE messages
-SET is_deleted_by_sender = 1, deleted_at = CASE WHEN is_deleted_by_recipient IS TRUE THEN :now END
-WHERE sender_username = :caller
-    AND recipient_username = :partner
-    AND deleted_at IS NULL
-    AND is_deleted_by_sender IS NOT TRUE;
-
--- name: update_received_hidden
--- The caller's side of what the caller received.
-UPDATE messages
-SET is_deleted_by_recipient = 1, deleted_at = CASE WHEN is_deleted_by_sender IS TRUE THEN :now END
-WHERE recipient_username = :caller
-    AND sender_username = :partner
-    AND deleted_at IS NULL
-    AND is_deleted_by_recipient IS NOT TRUE;
+-- name: select_conversation_ids
+-- What the caller still sees of the conversation, up to an id.
+SELECT id FROM msgsvc_visible_messages WHERE owner = :caller AND partner = :partner AND id <= :up_to;

@@ -4,14 +4,20 @@ SELECT 'summary without messages, or with wrong figures', owner, partner
 FROM (
     SELECT owner, partner, last_message_id, unread_count FROM msgsvc_conversations
     EXCEPT
-    SELECT owner, partner, max(id), sum(is_unread) FROM msgsvc_visible_messages GROUP BY owner, partner
+    SELECT owner, partner, max(id), sum(is_unread) FROM msgsvc_counted_messages GROUP BY owner, partner
 )
 UNION
 SELECT 'messages without summary, or with a wrong one', owner, partner
 FROM (
-    SELECT owner, partner, max(id), sum(is_unread) FROM msgsvc_visible_messages GROUP BY owner, partner
+    SELECT owner, partner, max(id), sum(is_unread) FROM msgsvc_counted_messages GROUP BY owner, partner
     EXCEPT
     SELECT owner, partner, last_message_id, unread_count FROM msgsvc_conversations
+)
+UNION
+SELECT 'a role that is not that of the partner', owner, partner
+FROM msgsvc_conversations
+WHERE partner_role IS NOT CAST(
+    (SELECT role FROM users WHERE username = partner AND username = partner COLLATE BINARY) AS TEXT
 );
 
 -- name: select_mailbox_faults

@@ -6,10 +6,12 @@ RETURNING id;
 
 -- name: upsert_send_limit
 -- Uses up one interval of the sender's allowance; no row where the burst is spent.
+-- More than the burst cannot be used up: then a wrong clock wrote the time, and the allowance begins anew.
 INSERT INTO msgsvc_send_limits (sender, used_up_to)
 VALUES (:sender, :now + :interval)
-ON CONFLICT (sender) DO UPDATE SET used_up_to = max(used_up_to, :now) + :interval
-WHERE used_up_to <= :now + :tolerance
+ON CONFLICT (sender) DO UPDATE SET
+    used_up_to = CASE WHEN used_up_to BETWEEN :now AND :now + :burst THEN used_up_to ELSE :now END + :interval
+WHERE used_up_to <= :now + :tolerance OR used_up_to > :now + :burst
 RETURNING used_up_to;
 
 -- name: select_send_limit
@@ -17,10 +19,10 @@ RETURNING used_up_to;
 SELECT used_up_to FROM msgsvc_send_limits WHERE sender = :sender;
 
 -- name: select_idempotency_key
--- A key holds for 24 hours.
+-- A key holds for 24 hours, also one that a wrong clock stored up to 24 hours in the future.
 SELECT body_digest, message_id, sent_at
 FROM msgsvc_idempotency_keys
-WHERE sender = :sender AND idempotency_key = :key AND created_at > :expired_at;
+WHERE sender = :sender AND idempotency_key = :key AND created_at > :expired_at AND created_at <= :believed_until;
 
 -- name: insert_idempotency_key
 -- Takes the place of an expired one.
@@ -48,36 +50,39 @@ WHERE (sender, idempotency_key) IN (
 UPDATE messages
 SET is_read = 1, read_at = coalesce(read_at, :now)
 WHERE id = :id
-    AND recipient_username = :caller
-    AND deleted_at IS NULL
-    AND is_deleted_by_recipient IS NOT TRUE
     AND (is_read IS NOT TRUE OR read_at IS NULL)
+    AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller AND NOT v.is_sent)
 RETURNING read_at;
 
 -- name: update_message_hidden
--- Hides the caller's own side; deleted_at is set when the other side is hidden already.
+-- Hides the caller's own side; deleted_at is set where the other side is hidden already.
 UPDATE messages
 SET
-    is_deleted_by_sender = CASE sender_username WHEN :caller THEN 1 ELSE is_deleted_by_sender END,
-    is_deleted_by_recipient = CASE recipient_username WHEN :caller THEN 1 ELSE is_deleted_by_recipient END,
+    is_deleted_by_sender
+        = CASE WHEN sender_username = :caller COLLATE BINARY THEN 1 ELSE is_deleted_by_sender END,
+    is_deleted_by_recipient
+        = CASE WHEN recipient_username = :caller COLLATE BINARY THEN 1 ELSE is_deleted_by_recipient END,
     deleted_at = CASE
-        WHEN (sender_username = :caller OR is_deleted_by_sender IS TRUE)
-            AND (recipient_username = :caller OR is_deleted_by_recipient IS TRUE)
+        WHEN (sender_username = :caller COLLATE BINARY OR is_deleted_by_sender IS TRUE)
+            AND (recipient_username = :caller COLLATE BINARY OR is_deleted_by_recipient IS TRUE)
             THEN :now
     END
-WHERE id = :id
-    AND deleted_at IS NULL
-    AND (
-        (sender_username = :caller AND is_deleted_by_sender IS NOT TRUE)
-        OR (recipient_username = :caller AND is_deleted_by_recipient IS NOT TRUE)
-    );
+WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller);
 
 -- name: select_message_access
 -- Is the caller a participant, do they still see the message, are they the recipient, and when was it read.
 SELECT
     :caller IN (sender_username, recipient_username),
     EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller),
-    recipient_username = :caller,
+    recipient_username = :caller COLLATE BINARY,
     read_at
 FROM messages
 WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id);
+
+-- name: delete_send_limit
+-- The allowance of the sender begins anew.
+DELETE FROM msgsvc_send_limits WHERE sender = :username;
+
+-- name: delete_idempotency_keys_by_sender
+-- All keys of the sender.
+DELETE FROM msgsvc_idempotency_keys WHERE sender = :username;

@@ -39,21 +39,14 @@ LIMIT :limit OFFSET :offset;
 
 -- name: select_monitored_messages
 -- What at least one side still sees, once, newest first. The second column: whether :a sent it.
--- The names are compared twice because a host's column may fold case, and names are compared exactly.
-SELECT id, sender IS owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
+SELECT id, is_sent, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages
-WHERE owner = :a
-    AND partner = :b
-    AND owner = :a COLLATE BINARY
-    AND partner = :b COLLATE BINARY
-    AND id <= :up_to
+WHERE owner = :a AND partner = :b AND id <= :up_to
 UNION ALL
-SELECT id, sender IS NOT owner COLLATE BINARY, subject, content, is_read, read_at, sent_at
+SELECT id, NOT is_sent, subject, content, is_read, read_at, sent_at
 FROM msgsvc_visible_messages AS of_the_other
 WHERE owner = :b
     AND partner = :a
-    AND owner = :b COLLATE BINARY
-    AND partner = :a COLLATE BINARY
     AND id <= :up_to
     AND NOT EXISTS (
         SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = of_the_other.id AND v.owner = :a
@@ -63,21 +56,70 @@ LIMIT :limit;
 
 -- name: select_audit
 -- Newest first.
-SELECT id, actor, action, subject, reason, request_id, at
+SELECT id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at
 FROM msgsvc_audit
 WHERE id <= :up_to
 ORDER BY id DESC
 LIMIT :limit;
 
--- name: insert_audit
--- Who looked at or changed what, when and why.
-INSERT INTO msgsvc_audit (actor, action, subject, reason, request_id, at)
-VALUES (:actor, :action, :subject, :reason, :request_id, :at);
+-- name: select_audit_by_actor
+-- What one account did; all actions where :action is null.
+SELECT id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at
+FROM msgsvc_audit
+WHERE actor = :actor AND (:action IS NULL OR action = :action) AND id <= :up_to
+ORDER BY id DESC
+LIMIT :limit;
 
--- name: insert_audit_of_denial
--- At most one a minute for the same actor and subject, so that nobody can fill the disk by asking.
-INSERT INTO msgsvc_audit (actor, action, subject, request_id, at)
-SELECT :actor, :action, :subject, :request_id, :at
+-- name: select_audit_by_action
+-- One action.
+SELECT id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at
+FROM msgsvc_audit
+WHERE action = :action AND id <= :up_to
+ORDER BY id DESC
+LIMIT :limit;
+
+-- name: select_audit_by_username
+-- What is about one account, as the subject or as one of two participants; all actors and actions where they are null.
+SELECT id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at
+FROM msgsvc_audit
+WHERE subject = :username
+    AND (:actor IS NULL OR actor = :actor)
+    AND (:action IS NULL OR action = :action)
+    AND id <= :up_to
+UNION ALL
+SELECT id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at
+FROM msgsvc_audit
+WHERE participant_a = :username
+    AND (:actor IS NULL OR actor = :actor)
+    AND (:action IS NULL OR action = :action)
+    AND id <= :up_to
+UNION ALL
+SELECT id, actor, source, action, subject, participant_a, participant_b, reason, request_id, at
+FROM msgsvc_audit
+WHERE participant_b = :username
+    AND (:actor IS NULL OR actor = :actor)
+    AND (:action IS NULL OR action = :action)
+    AND id <= :up_to
+ORDER BY id DESC
+LIMIT :limit;
+
+-- name: insert_audit
+-- Who looked at what, when and why.
+INSERT INTO msgsvc_audit (actor, source, action, subject, participant_a, participant_b, reason, request_id, at)
+VALUES (:actor, :source, :action, :subject, :participant_a, :participant_b, :reason, :request_id, :at);
+
+-- name: insert_audit_once_a_minute
+-- Who changed what. The same once more within a minute adds nothing, so that nobody can fill the disk by repeating it.
+INSERT INTO msgsvc_audit (actor, source, action, subject, reason, request_id, at)
+SELECT :actor, :source, :action, :subject, :reason, :request_id, :at
 WHERE NOT EXISTS (
-    SELECT 1 FROM msgsvc_audit WHERE actor = :actor AND action = :action AND subject = :subject AND at > :minute_ago
+    SELECT 1
+    FROM msgsvc_audit
+    WHERE actor IS :actor
+        AND action = :action
+        AND subject IS :subject
+        AND at > :minute_ago
+        AND at <= :at
+        AND source = :source
+        AND reason IS :reason
 );

@@ -7,33 +7,63 @@ SELECT
     EXISTS (SELECT 1 FROM msgsvc_suspensions WHERE username = :sender),
     EXISTS (SELECT 1 FROM msgsvc_suspensions WHERE username = :recipient),
     EXISTS (SELECT 1 FROM msgsvc_blocks WHERE blocker = :recipient AND blocked = :sender),
-    EXISTS (SELECT 1 FROM messages WHERE sender_username = :recipient AND recipient_username = :sender)
+    EXISTS (SELECT 1 FROM msgsvc_reply_rights WHERE reader = :sender AND writer = :recipient AND is_open)
 FROM users AS r
 WHERE r.username = :recipient AND r.username = :recipient COLLATE BINARY;
 
--- name: select_recipient_candidates
--- The facts for everyone whose name begins with the prefix. Other users are found by a user only by exact name.
--- Clinicians whom the reply rule would refuse are left out here, where that costs least.
-SELECT
-    r.username,
-    r.role,
-    EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = r.username),
-    EXISTS (SELECT 1 FROM msgsvc_blocks AS b WHERE b.blocker = r.username AND b.blocked = :sender),
-    EXISTS (SELECT 1 FROM messages AS m WHERE m.sender_username = r.username AND m.recipient_username = :sender)
-FROM users AS r
-WHERE r.username >= :prefix
-    AND r.username < :prefix || char(1114111)
-    AND substr(r.username, 1, length(:prefix)) = :prefix
-    AND r.username <> :sender
-    AND (
-        :sender_role <> 'user'
-        OR r.role NOT IN ('user', 'clinician')
-        OR (r.role = 'user' AND r.username = :prefix)
-        OR (
-            r.role = 'clinician'
-            AND EXISTS (
-                SELECT 1 FROM messages AS m WHERE m.sender_username = r.username AND m.recipient_username = :sender
-            )
-        )
+-- name: select_people_by_word
+-- Those of one role who can be written to and have a word that begins with the prefix, by that word, each once.
+-- Whether a block counts depends on the two roles. The words may be older than a row that a host replaced in users.
+SELECT w.username, w.role, w.word
+FROM msgsvc_people_words AS w
+WHERE w.role = :role
+    AND w.word >= :prefix
+    AND w.word < :prefix || char(1114111)
+    AND substr(w.word, 1, length(:prefix)) = :prefix
+    AND w.username <> :sender
+    AND NOT EXISTS (
+        SELECT 1
+        FROM msgsvc_people_words AS earlier
+        WHERE earlier.username = w.username AND earlier.word < w.word AND earlier.word >= :prefix
     )
-ORDER BY r.username;
+    AND NOT EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = w.username)
+    AND NOT (
+        :a_block_counts
+        AND EXISTS (SELECT 1 FROM msgsvc_blocks AS b WHERE b.blocker = w.username AND b.blocked = :sender)
+    )
+    AND EXISTS (
+        SELECT 1
+        FROM users AS u
+        WHERE u.username = w.username AND u.username = w.username COLLATE BINARY AND u.role = w.role
+    )
+ORDER BY w.word, w.username
+LIMIT :limit;
+
+-- name: select_writers_by_word
+-- The same, of those of one role to whom the sender may write only as a reply: who has written to the sender.
+-- The search begins with them, not with all who have the role.
+SELECT w.username, w.role, w.word
+FROM msgsvc_reply_rights AS r
+CROSS JOIN msgsvc_people_words AS w
+WHERE r.reader = :sender
+    AND r.is_open
+    AND w.username = r.writer
+    AND +w.role = :role
+    AND w.word >= :prefix
+    AND w.word < :prefix || char(1114111)
+    AND substr(w.word, 1, length(:prefix)) = :prefix
+    AND NOT EXISTS (
+        SELECT 1
+        FROM msgsvc_people_words AS earlier
+        WHERE earlier.username = w.username AND earlier.word < w.word AND earlier.word >= :prefix
+    )
+    AND NOT EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = w.username)
+    AND NOT (
+        :a_block_counts
+        AND EXISTS (SELECT 1 FROM msgsvc_blocks AS b WHERE b.blocker = w.username AND b.blocked = :sender)
+    )
+    AND EXISTS (
+        SELECT 1
+        FROM users AS u
+        WHERE u.username = w.username AND u.username = w.username COLLATE BINARY AND u.role = w.role
+    );

@@ -1,15 +1,21 @@
 -- name: select_session
--- The account that a live session stands for, with the role and suspension of this moment.
+-- The account that a live session stands for, as of this moment. Its own limits count and those of the settings.
+-- A time in the future is not believed.
 SELECT
     s.username,
     u.role,
     EXISTS (SELECT 1 FROM msgsvc_suspensions AS x WHERE x.username = s.username),
+    EXISTS (SELECT 1 FROM msgsvc_credentials AS c WHERE c.username = s.username AND c.must_change),
     s.id,
     s.created_at,
     s.last_used_at
 FROM msgsvc_sessions AS s
 INNER JOIN users AS u ON u.username = s.username AND u.username = s.username COLLATE BINARY
-WHERE s.token_hash = :token_hash AND s.last_used_at > :idle_since AND s.created_at > :started_since;
+WHERE s.token_hash = :token_hash
+    AND s.ends_at > :now
+    AND s.last_used_at > :idle_since
+    AND s.created_at > :started_since
+    AND s.last_used_at <= :believed_until;
 
 -- name: select_account
 -- The account of a name that a host vouches for.
@@ -18,23 +24,42 @@ FROM users AS u
 WHERE u.username = :username AND u.username = :username COLLATE BINARY;
 
 -- name: update_session_used
--- Moves the idle limit.
-UPDATE msgsvc_sessions SET last_used_at = :now WHERE id = :id;
+-- Moves the idle limit of a session that has not ended meanwhile.
+UPDATE msgsvc_sessions
+SET last_used_at = :now, ends_at = min(:now + :idle_seconds, created_at + :max_seconds)
+WHERE id = :id AND ends_at > :now;
 
 -- name: insert_session
 -- A new session.
-INSERT INTO msgsvc_sessions (token_hash, username, created_at, last_used_at)
-VALUES (:token_hash, :username, :now, :now);
+INSERT INTO msgsvc_sessions (token_hash, username, created_at, last_used_at, ends_at)
+VALUES (:token_hash, :username, :now, :now, :now + min(:idle_seconds, :max_seconds));
 
 -- name: delete_surplus_sessions
--- What has expired, and the oldest beyond the cap.
+-- The oldest of the account beyond the cap.
 DELETE FROM msgsvc_sessions
 WHERE username = :username
-    AND (
-        last_used_at <= :idle_since
-        OR created_at <= :started_since
-        OR id NOT IN (SELECT id FROM msgsvc_sessions WHERE username = :username ORDER BY id DESC LIMIT :cap)
-    );
+    AND id NOT IN (SELECT id FROM msgsvc_sessions WHERE username = :username ORDER BY id DESC LIMIT :cap);
+
+-- name: select_longer_sessions
+-- Whether a session may last longer than the settings allow.
+SELECT 1
+FROM msgsvc_sessions
+WHERE ends_at > last_used_at + :idle_seconds OR ends_at > created_at + :max_seconds
+LIMIT 1;
+
+-- name: update_longer_sessions
+-- Shortens them to what the settings allow.
+UPDATE msgsvc_sessions
+SET ends_at = min(last_used_at + :idle_seconds, created_at + :max_seconds)
+WHERE ends_at > last_used_at + :idle_seconds OR ends_at > created_at + :max_seconds;
+
+-- name: select_ended_sessions
+-- Whether there is a session to delete.
+SELECT 1 FROM msgsvc_sessions WHERE ends_at <= :now OR last_used_at > :believed_until LIMIT 1;
+
+-- name: delete_ended_sessions
+-- A session of the future was opened or used by a wrong clock, and has ended as well.
+DELETE FROM msgsvc_sessions WHERE ends_at <= :now OR last_used_at > :believed_until;
 
 -- name: delete_session
 -- Logout.
@@ -45,21 +70,24 @@ DELETE FROM msgsvc_sessions WHERE id = :id;
 DELETE FROM msgsvc_sessions WHERE username = :username AND id IS NOT :kept_id;
 
 -- name: select_password_hash
--- No row where the account has no password.
-SELECT c.password_hash
+-- With the flag that it must be changed; no row where the account has no password.
+SELECT c.password_hash, c.must_change
 FROM msgsvc_credentials AS c
 INNER JOIN users AS u ON u.username = c.username AND u.username = c.username COLLATE BINARY
 WHERE c.username = :username;
 
 -- name: insert_login_attempt
 -- Counts an attempt before the password is looked at; no row where the limit of the running window is reached.
+-- A window that began in the future was opened by a wrong clock and is over.
 INSERT INTO msgsvc_login_attempts (subject, attempts, window_started_at)
 VALUES (:subject, 1, :now)
 ON CONFLICT (subject) DO UPDATE SET
-    attempts = CASE WHEN window_started_at <= :window_since THEN 1 ELSE attempts + 1 END,
-    window_started_at = CASE WHEN window_started_at <= :window_since THEN :now ELSE window_started_at END,
+    attempts = CASE WHEN window_started_at BETWEEN :window_since + 1 AND :now THEN attempts + 1 ELSE 1 END,
+    window_started_at = CASE
+        WHEN window_started_at BETWEEN :window_since + 1 AND :now THEN window_started_at ELSE :now
+    END,
     is_closed = 0
-WHERE window_started_at <= :window_since OR attempts < :limit
+WHERE window_started_at NOT BETWEEN :window_since + 1 AND :now OR attempts < :limit
 RETURNING attempts;
 
 -- name: select_login_window
@@ -71,8 +99,43 @@ SELECT window_started_at FROM msgsvc_login_attempts WHERE subject = :subject;
 UPDATE msgsvc_login_attempts SET is_closed = 1 WHERE subject = :subject AND NOT is_closed;
 
 -- name: update_login_attempt_taken_back
--- Neither a right password nor one that nobody looked at counts against the address it came from.
-UPDATE msgsvc_login_attempts SET attempts = attempts - 1 WHERE subject = :subject;
+-- A right password does not count against the address it came from.
+UPDATE msgsvc_login_attempts SET attempts = attempts - 1 WHERE subject = :subject AND attempts > 0;
+
+-- name: update_login_attempt_failed
+-- Changes nothing: the commit costs an unknown name as much time as the audit row costs an account.
+UPDATE msgsvc_login_attempts SET attempts = attempts WHERE subject = :subject;
+
+-- name: select_login_address
+-- Whether the account has logged in from the address within the last month.
+SELECT 1
+FROM msgsvc_login_addresses
+WHERE username = :username AND address = :address AND last_login_at BETWEEN :month_ago AND :now;
+
+-- name: upsert_login_address
+-- The account has logged in from the address.
+INSERT INTO msgsvc_login_addresses (username, address, last_login_at)
+VALUES (:username, :address, :now)
+ON CONFLICT (username, address) DO UPDATE SET last_login_at = excluded.last_login_at;
+
+-- name: delete_surplus_login_addresses
+-- Those of the account that are older than a month, and the oldest beyond the cap.
+DELETE FROM msgsvc_login_addresses
+WHERE username = :username
+    AND (
+        last_login_at < :month_ago
+        OR address NOT IN (
+            SELECT address
+            FROM msgsvc_login_addresses
+            WHERE username = :username
+            ORDER BY last_login_at DESC
+            LIMIT :cap
+        )
+    );
+
+-- name: delete_login_addresses_by_username
+-- All of an account.
+DELETE FROM msgsvc_login_addresses WHERE username = :username;
 
 -- name: delete_login_attempts
 -- A right password opens the account's own window again.

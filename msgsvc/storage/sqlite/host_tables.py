@@ -1,0 +1,83 @@
+"""The tables users and messages where a host already has them: what they must offer, and the columns they lack."""
+
+from contextlib import closing
+from typing import NamedTuple
+
+from msgsvc.storage.base import MigrationError
+from msgsvc.storage.sqlite.connection import Connection, split_script
+
+_IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
+_FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
+_FILLED_BY_A_SEND = {"sender_username", "recipient_username", "content", "sent_at", "created_at"}
+
+
+class Column(NamedTuple):
+    """A column of a table; its place in the primary key, or 0."""
+
+    kind: str
+    default: str | None
+    is_required: int
+    key: int
+
+
+def columns(connection: Connection, table: str) -> dict[str, Column]:
+    """The columns by lower-case name; empty where there is no such table."""
+    rows = connection.execute(
+        'SELECT name, type, dflt_value, "notnull", pk FROM pragma_table_info(:table)', {"table": table}
+    )
+    return {name.lower(): Column(*rest) for name, *rest in rows}
+
+
+def check_users(connection: Connection) -> None:
+    """Raises MigrationError where the table is not fit to be used as found."""
+    present = columns(connection, "users")
+    if not present:
+        return
+    missing = {"username", "role"} - present.keys()
+    if missing:
+        raise MigrationError(f"the table users lacks the column {' and '.join(sorted(missing))}")
+    unique_indexes = connection.execute(
+        "SELECT group_concat(lower(column.name)) FROM pragma_index_list('users') AS list, "
+        'pragma_index_info(list.name) AS column WHERE list."unique" AND NOT list.partial GROUP BY list.name'
+    )
+    if ("username",) not in unique_indexes:
+        raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
+
+
+def complete_messages(connection: Connection, first_migration: str) -> None:
+    """Adds the columns that an older table lacks. Raises MigrationError where one is missing that cannot be added."""
+    present = columns(connection, "messages")
+    if not present:
+        return
+    missing = _IDENTITY_COLUMNS - present.keys()
+    if missing:
+        raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
+    keys = [(name, column.kind.upper()) for name, column in present.items() if column.key]
+    if keys != [("id", "INTEGER")]:
+        raise MigrationError("the table messages must have id as its INTEGER PRIMARY KEY")
+    for name, column in _specified_columns(first_migration).items():
+        if name in present:
+            continue
+        constant = f"DEFAULT {column.default}" if column.default and column.default != "CURRENT_TIMESTAMP" else ""
+        connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {column.kind} {constant}")
+        source = _FILLED_FROM.get(name)
+        if source in present:
+            value = f"{source} IS NOT NULL" if name == "is_read" else source
+            connection.execute(f"UPDATE messages SET {name} = {value}")
+
+
+def _specified_columns(first_migration: str) -> dict[str, Column]:
+    with closing(Connection(":memory:", {}, mode="memory", busy_seconds=0)) as scratch:
+        for statement in split_script(first_migration):
+            scratch.execute(statement)
+        return columns(scratch, "messages")
+
+
+def refuse_columns_not_filled(connection: Connection) -> None:
+    """Raises MigrationError naming a column that every send would fail on."""
+    for name, column in columns(connection, "messages").items():
+        if column.is_required and column.default is None and not column.key and name not in _FILLED_BY_A_SEND:
+            raise MigrationError(
+                f"the column {name} of the table messages is NOT NULL without a default, and a send cannot fill it; "
+                "give it a default"
+            )

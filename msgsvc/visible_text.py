@@ -1,0 +1,30 @@
+"""What of a text a reader sees."""
+
+import re
+import unicodedata
+
+_INVISIBLE = (
+    "\\s\x00-\x1f\x7f-\xa0\u2800\ufff9-\ufffb"
+    # Unicode's property Default_Ignorable_Code_Point:
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Blanks, controls, and what is drawn as nothing, as a class of a regular expression."""
+
+_VISIBLE_CHARACTER = re.compile(f"[^{_INVISIBLE}]")
+_INVISIBLE_BUT_SPACE = re.compile(f"(?! )[{_INVISIBLE}]")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text is visible."""
+    return _VISIBLE_CHARACTER.search(text) is None
+
+
+def is_readable(name: str) -> bool:
+    """Whether a reader sees every character of a name but spaces inside it, and each combining mark has a base."""
+    if name != name.strip() or _INVISIBLE_BUT_SPACE.search(name) or not name.isprintable():
+        return False
+    return not any(
+        unicodedata.category(character).startswith("M") and previous == " "
+        for previous, character in zip(" " + name, name, strict=False)
+    )
