@@ -229,7 +229,7 @@ addEventListener('deleted', ({ detail: partner }) => {
   openBefore = null;
   location.hash = '#/';
   announce(`Conversation with ${shown(partner)} deleted`);
-  poll();
+  refresh(true).catch(() => {});
 });
 
 async function filter(onlyUnread) {

@@ -168,7 +168,7 @@ function showSearch(body, carried) {
       if (!status || status >= 500) return nobody.replaceChildren(serviceAway());
       recipients = [];
     }
-    if (q !== input.value) return null;
+    if (q !== input.value || !input.isConnected) return null;
     sync(recipients);
     if (isSaid) announce(recipients.length ? count(recipients.length, 'person found', 'people found') : 'Nobody found');
     return null;
