@@ -20,7 +20,7 @@ PREFIX = "/clinic"
 
 
 def host(path: str, mount: str) -> Any:
-    """A Flask site whose cookie says who is logged in."""
+    """A Flask site whose cookie says who is logged in. In the settings stand the paths that the stack knows."""
     site = flask.Flask(__name__)
     site.secret_key = "not secret here"
 
@@ -38,14 +38,26 @@ def host(path: str, mount: str) -> Any:
         with site.request_context(environ):
             return flask.session.get("username")
 
-    settings = msgsvc.Settings(database=path, page="/messages")
+    outer = PREFIX if mount == "prefix" else ""
+    settings = msgsvc.Settings(database=path, prefix=f"{outer}/api/messages", page=f"{outer}/messages")
     app = msgsvc.create_app(settings, authenticate=logged_in)
     if mount == "blueprint":
         site.register_blueprint(msgsvc.flask.blueprint(app))
         site.register_blueprint(msgsvc.flask.page_blueprint(app))
         return site
     whole = DispatcherMiddleware(site, {"/api/messages": app, "/messages": app})
-    return DispatcherMiddleware(flask.Flask("nothing"), {PREFIX: whole}) if mount == "prefix" else whole
+    if mount == "prefix":
+        return DispatcherMiddleware(flask.Flask("nothing"), {PREFIX: whole})
+    return behind_proxy(whole) if mount == "proxy" else whole
+
+
+def behind_proxy(site: Any) -> Any:
+    """A proxy that takes the prefix from every path, of which the site knows nothing."""
+
+    def proxied(environ: Any, start_response: Any) -> Any:
+        return site({**environ, "PATH_INFO": environ["PATH_INFO"].removeprefix(PREFIX)}, start_response)
+
+    return proxied
 
 
 @contextmanager
@@ -59,12 +71,12 @@ def running(wsgi: Any) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(params=["dispatcher", "blueprint", "prefix"])
+@pytest.fixture(params=["dispatcher", "blueprint", "prefix", "proxy"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     path = str(tmp_path / "host.db")
     create_host_database(path)
     with running(host(path, request.param)) as address:
-        yield address + (PREFIX if request.param == "prefix" else "")
+        yield address + (PREFIX if request.param in {"prefix", "proxy"} else "")
 
 
 def log_in_at(open_page: Any, address: str, name: str, fragment: str = "") -> Any:

@@ -110,7 +110,9 @@ def test_an_admin_makes_suspends_and_reinstates_an_account(hire: Hire, log_in: L
         button(page, f"Change {thea.name}").click()
         page.get_by_label("Suspended").set_checked(suspended)
         in_dialog(page, "Save").click()
-        page.get_by_role("row", name=thea.name).get_by_text("Suspended" if suspended else "Open").wait_for()
+        page.locator("tr", has=button(page, f"Change {thea.name}")).get_by_text(
+            "Suspended" if suspended else "Open"
+        ).wait_for()
         theirs = open_page()
         fill_login(theirs, thea.name)
         if suspended:
