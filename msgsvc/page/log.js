@@ -140,6 +140,12 @@ export function watchSeen(onseen, covered) {
     lookSoon();
   }, { threshold: [0, 0.2, 0.4, 0.6, 0.8, 1], rootMargin: `0px 0px -${covered}px` });
 
+  // A message longer than the window crosses no threshold while it is scrolled.
+  function measureSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(() => { for (const node of ids.keys()) { observer.unobserve(node); observer.observe(node); } }, SEEN_MILLISECONDS);
+  }
+
   function lookSoon() {
     clearTimeout(timer);
     timer = setTimeout(look, SEEN_MILLISECONDS);
@@ -155,8 +161,8 @@ export function watchSeen(onseen, covered) {
     inView.clear();
   }
 
-  const signs = [[window, 'focus'], [document, 'visibilitychange'], [document, 'close']];
-  for (const [target, sign] of signs) target.addEventListener(sign, lookSoon, true);
+  const signs = [[window, 'focus', lookSoon], [document, 'visibilitychange', lookSoon], [document, 'close', lookSoon], [document, 'scroll', measureSoon]];
+  for (const [target, sign, listener] of signs) target.addEventListener(sign, listener, true);
   return {
     watch(node, id) {
       if (!ids.has(node)) observer.observe(node);
@@ -165,7 +171,7 @@ export function watchSeen(onseen, covered) {
     stop() {
       clearTimeout(timer);
       observer.disconnect();
-      for (const [target, sign] of signs) target.removeEventListener(sign, lookSoon, true);
+      for (const [target, sign, listener] of signs) target.removeEventListener(sign, listener, true);
     },
   };
 }
