@@ -83,7 +83,7 @@ def log_in(open_page: Callable[..., Any]) -> LogIn:
     """The page of a person who has logged in, at the address given. `frozen` stops the clock of the page."""
 
     def log_in(person: Person, fragment: str = "", *, frozen: bool = False, **options: Any) -> Any:
-        page = open_page(fragment="icon.svg", **options)
+        page = open_page(f"{person.service.url}/", "icon.svg", **options)
         page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", person.new_token())
         if frozen:
             freeze(page)
