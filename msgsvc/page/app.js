@@ -1,5 +1,5 @@
 // The page: the list of conversations, the views beside it, and what happens when a session begins and ends.
-import { newMessage } from './composer.js';
+import { focusNew, newMessage } from './composer.js';
 import * as conversation from './conversation.js';
 import {
   announce, banner, bdi, button, byId, clock, count, find, goTo, h, listTime, loadFailed, note, retitle, roleName, serviceAway, shown, skipLink, sync, unseen, waitFor,
@@ -44,7 +44,7 @@ function clear() {
   for (const id of ['main', 'banners', 'tabs', 'live']) byId(id).replaceChildren();
   find('.menu', byId('bar'))?.remove();
   tabs.hidden = skip.hidden = true;
-  document.body.dataset.view = '';
+  setView('');
   retitle({ unread: 0, soon: false });
 }
 
@@ -128,7 +128,7 @@ function route() {
   else showInbox(view, openBefore, left);
 }
 
-const setView = (view) => { main.dataset.view = document.body.dataset.view = view; };
+const setView = (view) => { main.dataset.view = view; };
 
 async function showAdmin(view) {
   setView('admin');
@@ -151,7 +151,7 @@ function showInbox(view, partner, left) {
   setView(skip.hidden ? 'list' : 'thread');
   list.current = partner;
   render();
-  if (isNew) (find('.thread input') ?? find('.thread h2')).focus();
+  if (isNew) focusNew();
   else if (partner) find('.thread h2').focus({ preventScroll: true });
   else if (left) focusRow(left);
   else find('h2').focus();

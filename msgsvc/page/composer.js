@@ -231,4 +231,5 @@ function showChosen(body) {
   focusNew();
 }
 
-const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();
+// Where writing a new message goes on.
+export const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();

@@ -4,7 +4,7 @@ import { composer, ruleNote } from './composer.js';
 import {
   announce, ask, bdi, button, count, createLog, find, goTo, h, keepPlace, loader, loadFailed, menu, note, say, scrollerOf, shown, skipLink, sorry, sync, thread, waitFor,
 } from './dom.js';
-import { isPatient, me, unblock } from './session.js';
+import { isPatient, me, setBlocked } from './session.js';
 
 const PAGE = 50;
 const LARGEST_PAGE = 200;
@@ -228,38 +228,27 @@ function showOptions() {
   if (options.drawn === drawn) return;
   options.drawn = drawn;
   const hadFocus = options.contains(document.activeElement);
-  const lift = () => button('Unblock', () => unblock(partner));
+  const lift = () => button('Unblock', () => setBlocked(partner, false));
   const opener = button('Options', null, 'options', { 'aria-label': 'Options for this conversation' });
   options.replaceChildren(items.length ? menu(opener, [mayBlock && (isBlocked ? lift() : button('Block', block)), button('Delete conversation', deleteConversation, 'bad rule')]) : '');
   open.blocked.replaceChildren(isBlocked ? note('warn', '', say`You have blocked ${partner}. New messages from ${partner} do not reach you.`, null, lift()) : '');
   if (hadFocus) opener.focus();
 }
 
-function setBlocked(partner, isBlocked) {
-  if (partner !== open?.partner) return;
+addEventListener('blocked', ({ detail: { username, isBlocked } }) => {
+  if (username !== open?.partner) return;
   const hadFocus = open.blocked.contains(document.activeElement);
   open.isBlocked = isBlocked;
   showOptions();
   if (hadFocus) find('.options').focus();
-}
-
-addEventListener('unblocked', ({ detail }) => setBlocked(detail, false));
+});
 
 async function block() {
   const { partner } = open;
-  if (!await ask(say`Block ${partner}?`, [
+  if (await ask(say`Block ${partner}?`, [
     say`${partner} cannot write to you any more. Nobody tells ${partner}, but the page will say that writing to you is not possible.`,
     say`What you both wrote stays. You can still write to ${partner}, and you can unblock at any time.`,
-  ], 'Block', 'Do not block')) return;
-  try {
-    await call('PUT', path`/blocks/${partner}`);
-  } catch ({ code }) {
-    if (code === 'staff_not_blockable') open.blocked.replaceChildren(note('warn', '', 'People of your care team cannot be blocked. If something is wrong, please write to an administrator.', 'alert'));
-    else sorry();
-    return;
-  }
-  setBlocked(partner, true);
-  announce(`${shown(partner)} is blocked`);
+  ], 'Block', 'Do not block')) setBlocked(partner, true);
 }
 
 async function deleteMessage({ id: gone }) {

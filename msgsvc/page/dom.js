@@ -55,7 +55,8 @@ export const note = (kind, title, body, role, ...buttons) => h('div', { class: `
   title && h('p', h('strong', title)), body && h('p', body), buttons.length > 0 && h('p.buttons', buttons));
 
 export const alert = (title, body, ...buttons) => note('bad', title, body, 'alert', ...buttons);
-export const serviceAway = () => alert('The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.');
+const AWAY = ['The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.'];
+export const serviceAway = () => alert(...AWAY);
 
 // The note for what could not be loaded; the polling tries again at that time, else soon.
 export const loadFailed = (title, at, again) => note('bad', title, `The service did not answer. Nothing is lost. This page tries again at ${clock(at || Date.now() + 15_000)}.`, 'status', button('Try again', again));
@@ -104,7 +105,6 @@ export function menu(opener, items, node = h('div.menu', opener)) {
     panel.hidden = !open;
     opener.ariaExpanded = open;
     openMenu = open ? { node, set } : null;
-    if (open) panel.scrollIntoView({ block: 'nearest' });
   };
   const close = () => { opener.focus(); set(false); };
   opener.setAttribute('aria-controls', panel.id);
@@ -155,13 +155,13 @@ export const ask = (heading, paragraphs, act, keep) => new Promise((resolve) => 
   box.addEventListener('close', () => resolve(false));
 });
 
-export function tell(body, heading) {
+export function tell(heading, body) {
   const box = dialog(heading, body, button('Close', () => box.close(), '', safe));
   return box;
 }
 
 // Says that something could not be done, where there is no better place for it.
-export const sorry = () => tell(serviceAway());
+export const sorry = () => tell(AWAY[0], h('p', AWAY[1]));
 
 // A form with a place for what went wrong. `submit` gives the note that says it; while it runs, another click does nothing.
 export function form(fields, label, submit, ...others) {
@@ -257,6 +257,7 @@ export function createLog(isOwn, ondelete) {
     item.append(h('div.meta', name, ' ', h('time', { datetime: at }, clock(at)), dots),
       subject ? h('p.subject', { dir: 'auto' }, subject) : '', h('p.text', { dir: 'auto' }, content), receipt);
     if (dots) menu(dots, button('Delete message', () => ondelete(message), 'bad'), item);
+    dots?.addEventListener('click', () => item.lastChild.scrollIntoView({ block: 'nearest' }));
     return { item, name, receipt };
   }
 

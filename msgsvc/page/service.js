@@ -6,7 +6,8 @@ export const embedded = !accounts;
 export const idleMilliseconds = idle * 1000;
 
 // The parts of the page hear of each other by events on the window, with a detail: ended (the reason), logout (whether
-// everywhere), mustchange, pollnow, draft (its partner), sent ({partner, message}), read, deleted and unblocked (the partner).
+// everywhere), mustchange, pollnow, draft (its partner), sent ({partner, message}), read and
+// deleted (the partner), blocked ({username, isBlocked}).
 export const emit = (type, detail) => dispatchEvent(new CustomEvent(type, { detail }));
 
 // What this tab keeps: gives the value, or sets it (null removes it). Without storage nothing outlives a reload.

@@ -125,7 +125,6 @@ for (const sign of ['keydown', 'pointerdown', 'wheel']) {
 // The login page and the account menu.
 
 function card(...children) {
-  byId('main').dataset.view = 'card';
   byId('main').replaceChildren(h('section.card', children));
 }
 
@@ -220,11 +219,11 @@ async function blocksDialog() {
   if (!answer.blocks) return;
   const text = h('p');
   const list = h('ul.people', { role: 'list' });
-  const box = tell([text, list], 'People you blocked');
+  const box = tell('People you blocked', [text, list]);
   const describe = () => text.replaceChildren(list.firstChild ? 'New messages from them do not reach you.' : 'You have blocked nobody.');
   for (const { username, blocked_at: at } of answer.blocks) {
     const row = h('li', h('span', say`${username} since ${h('span', fullDate(at))}`), rowButton('Unblock', shown(username), async () => {
-      if (!await unblock(username)) return;
+      if (!await setBlocked(username, false)) return;
       row.remove();
       describe();
       find('button', box).focus();
@@ -234,15 +233,16 @@ async function blocksDialog() {
   describe();
 }
 
-// Says whether it was done; the open conversation hears of it.
-export async function unblock(username) {
+// Blocks or unblocks, and says whether it was done; the open conversation hears of it.
+export async function setBlocked(username, isBlocked) {
   try {
-    await call('DELETE', path`/blocks/${username}`);
-  } catch {
-    sorry();
+    await call(isBlocked ? 'PUT' : 'DELETE', path`/blocks/${username}`);
+  } catch ({ code }) {
+    if (code === 'staff_not_blockable') tell('Not blocked', h('p', 'People of your care team cannot be blocked. If something is wrong, please write to an administrator.'));
+    else sorry();
     return false;
   }
-  announce(`${shown(username)} is no longer blocked`);
-  emit('unblocked', username);
+  announce(`${shown(username)} is ${isBlocked ? '' : 'no longer '}blocked`);
+  emit('blocked', { username, isBlocked });
   return true;
 }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from looks import button, focused, heading, in_dialog, messages, poll_until, row, wait_for_live
-from page_people import PASSWORD, Hire, LogIn
+from page_people import FIRST_IN_LIST, PASSWORD, Hire, LogIn
 
 MOST_STOPS = 80
 IS_OUTLINED = """() => {
@@ -341,7 +341,7 @@ def test_an_admin_looks_at_a_conversation(hire: Hire, log_in: LogIn) -> None:
 
 
 def test_an_admin_makes_and_changes_an_account(hire: Hire, log_in: LogIn) -> None:
-    adam, uma = hire("admin"), hire("user")
+    adam, uma = hire("admin"), hire("user", FIRST_IN_LIST)
     page = log_in(adam, "#/accounts")
     wait_for_focus(page, "Accounts")
     button(page, f"Change {uma.name}").wait_for()

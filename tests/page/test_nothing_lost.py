@@ -157,7 +157,7 @@ def test_sending_again_while_the_answer_is_slow_sends_one_message(hire: Hire, lo
     thea, uma = hire("therapist"), hire("user")
     page = log_in(uma, f"#/conversation/{thea.name}")
     held: list[Any] = []
-    page.route(SEND, held.append)
+    page.route(SEND, lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks the function it is given
     write(page, thea.name, "once")
     button(page, "Send").click()
     page.get_by_text("Sending…").wait_for()

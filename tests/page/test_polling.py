@@ -98,6 +98,7 @@ def test_an_open_conversation_without_news_is_not_asked_for(page: Any, uma: Pers
     messages(page).wait_for()
     settle(page)
     page.clock.run_for(2000)
+    page.locator(".counted", has_text="Nothing unread").wait_for()
     with page.expect_response(is_inbox):
         page.clock.run_for(15_000)
     asked = requests_of(page, "GET", "/conversation/")
