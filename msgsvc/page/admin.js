@@ -35,7 +35,7 @@ function listing(caption, heads, fields, label, moreLabel, load) {
     } catch (refusal) {
       return state.replaceChildren(refused(refusal));
     }
-    const rows = part.rows.map((cells) => h('tr', { role: 'row', tabindex: -1 }, cells.map((cell, i) => h('td', { role: 'cell', 'data-label': heads[i] }, cell))));
+    const rows = part.rows.map((cells) => h('tr', { role: 'row', tabindex: -1 }, cells.map((cell, i) => h('td', { role: 'cell', 'data-label': heads[i] }, cell && h('span', cell)))));
     if (!from) body.replaceChildren();
     body.append(...rows);
     table.hidden = false;
