@@ -91,7 +91,7 @@ def test_a_look_at_unknown_people_is_refused_in_words(hire: Hire, log_in: LogIn)
 
 
 def test_an_admin_makes_suspends_and_reinstates_an_account(hire: Hire, log_in: LogIn, open_page: Any) -> None:
-    adam, thea = hire("admin"), hire("therapist", FIRST_IN_LIST)
+    adam, thea = hire("admin"), hire("therapist", "a.first.name")
     name = f"new.{thea.name}"
     page = log_in(adam, "#/accounts")
     button(page, "New account").click()
@@ -122,7 +122,7 @@ def test_an_admin_makes_suspends_and_reinstates_an_account(hire: Hire, log_in: L
 
 
 def test_the_first_password_must_be_replaced(hire: Hire, log_in: LogIn, open_page: Any) -> None:
-    adam, uma = hire("admin"), hire("user", FIRST_IN_LIST)
+    adam, uma = hire("admin"), hire("user", "a.first.name")
     page = log_in(adam, "#/accounts")
     button(page, f"Change {uma.name}").click()
     page.get_by_label("New password (optional)").fill("a quiet green river")
