@@ -9,8 +9,6 @@ from served import Service, sign_in
 from werkzeug.security import generate_password_hash
 
 PASSWORD = "three words together"
-# A name that begins with this is on the first page of the accounts, however many people the tests hire.
-FIRST_IN_LIST = "a."
 PASSWORD_HASH = generate_password_hash(PASSWORD, method="pbkdf2:sha256:1")
 
 

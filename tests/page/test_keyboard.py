@@ -3,7 +3,7 @@
 from typing import Any
 
 from looks import button, focused, heading, in_dialog, messages, poll_until, row, wait_for_live
-from page_people import FIRST_IN_LIST, PASSWORD, Hire, LogIn
+from page_people import PASSWORD, Hire, LogIn
 
 MOST_STOPS = 80
 IS_OUTLINED = """() => {

@@ -3,7 +3,7 @@
 from typing import Any
 
 from looks import button, heading, in_dialog, messages, poll_until, row, wait_for_live, write
-from page_people import FIRST_IN_LIST, Hire, LogIn, fill_login
+from page_people import Hire, LogIn, fill_login
 
 
 def say(page: Any, to: str, text: str) -> None:
