@@ -101,6 +101,7 @@ def test_an_open_conversation_without_news_is_not_asked_for(page: Any, uma: Pers
     page.locator(".counted", has_text="Nothing unread").wait_for()
     with page.expect_response(is_inbox):
         page.clock.run_for(15_000)
+    settle(page)
     asked = requests_of(page, "GET", "/conversation/")
     for _ in range(2):
         with page.expect_response(is_inbox) as answer:
