@@ -25,7 +25,7 @@ _POLICY = (
 
 
 def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
-    """A route for each file, and for an embedded page one that says who the host has logged in.
+    """A route for each file, and for an embedded page a route that names the account that the host has logged in.
 
     Addresses in the files are relative, so that a proxy may put a prefix before all of them. Embedded, `/` is left to
     the host.
