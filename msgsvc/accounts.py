@@ -27,7 +27,7 @@ def create(transaction: Transaction, by: Actor, username: str, role: str, passwo
 
 
 def clear_name(transaction: Transaction, username: str) -> None:
-    """Removes what an earlier owner of the name left, except messages and the audit."""
+    """Removes everything that belongs to the name, except messages and the audit."""
     transaction.run("delete_sessions_by_username", username=username, kept_id=None)
     transaction.run("delete_credentials", username=username)
     transaction.run("delete_login_attempts", subject=logins.account_subject(username))
@@ -39,7 +39,7 @@ def clear_name(transaction: Transaction, username: str) -> None:
 
 
 def create_first_admin(services: Services) -> None:
-    """The admin that the settings name, in a database that has no account yet; an existing account is never touched.
+    """Creates the admin that the settings name, if the database has no account; an existing one is never changed.
 
     Raises SettingsError naming what is wrong with the name or the password.
     """
@@ -110,7 +110,7 @@ def _store_password(transaction: Transaction, username: str, password: StoredPas
 def suspend(transaction: Transaction, by: Actor, username: str, roles: RoleNames) -> None:
     """Closes the account at once. Raises ApiError 404 without such an account, 409 for the last active admin.
 
-    Its sessions stay recorded, so that its calls are told why they are refused; they end for good at reinstatement.
+    Its sessions are kept, so that its calls are refused with 403 and not 401; reinstate() deletes them.
     """
     role, suspended = _role_and_suspension(transaction, username)
     if suspended:
@@ -151,9 +151,9 @@ def _keep_an_admin(transaction: Transaction, username: str, role: str, roles: Ro
 
 
 def put_account(transaction: Transaction, by: Actor, username: str, role: str) -> None:
-    """An account of a host's, with the role as the host names it.
+    """Creates a host's account, or changes its role, which may be a name of the host's.
 
-    Raises ApiError 409 where the table, which folds case, holds the name in another case.
+    Raises ApiError 409 where the table folds case and holds the name in another case.
     """
     account = transaction.first("select_account", username=username)
     if account is not None and account[1] == role:
@@ -172,9 +172,9 @@ FORGOTTEN_AT_ONCE = 500
 
 
 def forget(database: Storage, by: Actor, username: str) -> None:
-    """Hides the person's side of every message, then removes what hangs on the name, and audits it.
+    """Hides the person's side of every message, then removes what belongs to the name, and audits it.
 
-    Raises StorageError. What was hidden before stays hidden then, and forgetting again goes on from there.
+    Raises StorageError; messages hidden by then stay hidden, and another call hides the rest.
     """
 
     def hide_some(transaction: Transaction) -> int:
@@ -196,7 +196,7 @@ def forget(database: Storage, by: Actor, username: str) -> None:
 
 
 def warn_without_accounts(services: Services) -> None:
-    """Tells the operator of a host, whose accounts may be in another database, why everybody will be refused."""
+    """Warns where every call will be 401 because `users` is empty: a host's accounts may be in another database."""
     with services.database.read() as snapshot:
         if snapshot.one("count_users", roles=None) == (0,):
             logger.warning(

@@ -50,18 +50,18 @@ class App:
         return Call(environ, self.services, self._urls)
 
     def put_account(self, username: str, role: str) -> None:
-        """Keeps ``users`` in step with accounts that live elsewhere: adds the account, or gives it the role.
+        """Copies an account that the host keeps elsewhere into ``users``, or changes its role there.
 
-        Raises ApiError for a bad name or role and for an account the database holds under a name of another case,
-        StorageError where the database fails.
+        Raises ApiError for a bad name or role, and for a name that the database holds in another case; StorageError
+        where the database fails.
         """
         name = fields.username("username", username)
         role = fields.text("role", role, limit=fields.NAME_LIMIT)
         self.services.database.write(lambda transaction: put_account(transaction, self._host(), name, role))
 
     def forget(self, username: str) -> None:
-        """Hides the person's side of every message and removes what hangs on the name, so that its next owner starts
-        empty. The account itself, and what others see, stay.
+        """Hides the person's side of every message and removes what belongs to the name, so that its next owner starts
+        with an empty inbox. The account itself stays, and so does what others see.
 
         Raises StorageError where the database fails.
         """
@@ -83,8 +83,8 @@ def create_app(
 ) -> App:
     """A WSGI application on the database of the settings, which is brought to the present schema first.
 
-    Without settings they come from the environment. With ``authenticate``, a function from the WSGI environ to a
-    username or None, the accounts are the host's, and login and account paths stay the host's too. ``clock`` gives
+    Without ``settings`` they come from the environment. With ``authenticate``, a function from the WSGI environ to a
+    username or None, the accounts are the host's, and the login and account paths are not served. ``clock`` gives
     seconds since the epoch.
     Raises SettingsError, MigrationError or OSError.
     """
@@ -100,7 +100,7 @@ def create_app(
 def build_app(
     settings: Settings, authenticate: Authenticate | None = None, clock: Callable[[], float] = time.time
 ) -> App:
-    """The application for a command that serves no calls: its settings do not shorten the sessions there are."""
+    """The application for a command that serves no calls, so that its settings shorten no session."""
     standalone = authenticate is None
     table = routes(settings.prefix, standalone=standalone)
     services = Services(

@@ -1,4 +1,4 @@
-"""The audit: who looked at or changed what, when and why. A row is written in the transaction of what it tells of."""
+"""The audit: who looked at or changed what, when and why. A change and its row are written in one transaction."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ from msgsvc.times import stored
 
 
 class Actor(NamedTuple):
-    """By which way something is done (``api``, ``command line``, ``settings`` or ``login``) and when (epoch seconds);
-    by which account, where there is one, and in which request."""
+    """Who acts: the source (``api``, ``command line``, ``settings`` or ``login``), the time (epoch seconds), and,
+    where there are any, the account and the request."""
 
     source: str
     now: float
@@ -17,7 +17,7 @@ class Actor(NamedTuple):
 
 
 def audit(transaction: Transaction, by: Actor, action: str, subject: str | None, reason: str | None = None) -> None:
-    """Adds a row, unless one says the same within the last minute."""
+    """Adds a row, unless there is the same one from the last minute."""
     transaction.run(
         "insert_audit_once_a_minute",
         actor=by.name,
@@ -32,7 +32,7 @@ def audit(transaction: Transaction, by: Actor, action: str, subject: str | None,
 
 
 class Look(NamedTuple):
-    """What an admin looked at: what is about one person, or the conversation of two."""
+    """What an admin looked at: a list (with one person as its subject, or none), or the conversation of two people."""
 
     action: str
     subject: str | None = None

@@ -1,4 +1,4 @@
-"""Who calls, and whether the call is open to them: read in the snapshot or transaction of what the call does."""
+"""Who calls, and whether the call is open to them: read in the snapshot or transaction of the call itself."""
 
 import logging
 import traceback
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Authenticate = Callable[["WSGIEnvironment"], str | None]
 Credentials = bytes | str
-"""What a request says of its caller: the hash of a session token, or the username that the host vouches for."""
+"""How a request names its caller: the hash of a session token, or the username that the host has authenticated."""
 
 logger = logging.getLogger("msgsvc")
 
@@ -47,10 +47,10 @@ class Caller(NamedTuple):
 
 
 class Authentication(Protocol):
-    """How an application knows its callers."""
+    """How an application authenticates its callers."""
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
-        """What the request says of its caller; needs no database of ours."""
+        """How the request names its caller; read without our database."""
         ...
 
     def caller(self, snapshot: Snapshot, credentials: Credentials, now: float, request_id: str) -> Caller | None:
@@ -77,7 +77,7 @@ class SessionAuthentication:
         now: float,
         request_id: str,  # noqa: ARG002
     ) -> Caller | None:
-        """The account of a session that is alive."""
+        """The account of a live session."""
         row = snapshot.first("select_session", token_hash=credentials, **live_session(self._settings, now))
         if row is None:
             return None
@@ -87,14 +87,14 @@ class SessionAuthentication:
 
 
 class HostAuthentication:
-    """The accounts are the host's: its function names the caller."""
+    """The accounts are the host's: its function ``authenticate`` names the caller."""
 
     def __init__(self, authenticate: Authenticate, settings: Settings) -> None:
         self._authenticate = authenticate
         self._roles = RoleNames(settings.roles)
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
-        """The username that the host vouches for. Raises ApiError 503 where the host's function fails."""
+        """The username that the host has authenticated. Raises ApiError 503 where the host's function fails."""
         try:
             username = self._authenticate(environ)
         except Exception as error:
@@ -123,8 +123,8 @@ class HostAuthentication:
 
 
 def check_access(access: Access, caller: Caller | None) -> Caller:
-    """Raises ApiError 401 without a caller, 403 for one to whom the call is closed: by suspension, by a password that
-    must be changed first, by the role.
+    """Raises ApiError 401 without a caller; 403 where the caller is suspended, must change the password first, or has
+    not the role.
     """
     if caller is None:
         raise ApiError("unauthorized")

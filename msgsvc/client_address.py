@@ -28,7 +28,7 @@ class ClientAddresses:
         self._has_warned = False
 
     def find(self, environ: "WSGIEnvironment") -> str:
-        """The address; empty where nobody says, as on a local socket."""
+        """The address; empty where it is not known, as on a Unix socket."""
         peer = _parse(environ.get("REMOTE_ADDR", ""))
         forwarded: str = environ.get(self._variable, "")
         if forwarded and not self._is_trusted(peer):
@@ -38,7 +38,7 @@ class ClientAddresses:
         return "" if peer is None else str(peer)
 
     def _forwarded(self, value: str) -> Address | None:
-        """The last entry that no trusted proxy is, or the first if all are."""
+        """The last entry that is not a trusted proxy, or the first entry if all are."""
         entries = value.split(",") if self._variable == "HTTP_X_FORWARDED_FOR" else [value]
         client = None
         for entry in reversed(entries):
@@ -62,7 +62,7 @@ class ClientAddresses:
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: an IPv6 client commands a whole /64."""
+    """The address that throttles count by: of IPv6 the /64 network, because a client can use all of it."""
     ip = _parse(address)
     if not isinstance(ip, ipaddress.IPv6Address):
         return address

@@ -14,7 +14,7 @@ _PREFLIGHT_SECONDS = "600"
 
 
 def response_headers(environ: "WSGIEnvironment", settings: Settings) -> list[tuple[str, str]]:
-    """What every response carries where CORS is on; only an origin that is named is let in."""
+    """The headers of every response where CORS is on; only the origins of the settings are allowed."""
     if not settings.cors_origins:
         return []
     origin = environ.get("HTTP_ORIGIN")
@@ -29,14 +29,14 @@ def response_headers(environ: "WSGIEnvironment", settings: Settings) -> list[tup
 
 
 def is_cross_site(environ: "WSGIEnvironment", settings: Settings) -> bool:
-    """Whether a browser says that a page of another site makes the call, and none of a named origin."""
+    """Whether a browser marks the call as made by a page of another site whose origin the settings do not name."""
     return (
         environ.get("HTTP_SEC_FETCH_SITE") == "cross-site" and environ.get("HTTP_ORIGIN") not in settings.cors_origins
     )
 
 
 def is_preflight(environ: "WSGIEnvironment", settings: Settings) -> bool:
-    """Whether a browser of a named origin asks what it may send."""
+    """Whether the request is the preflight of a browser whose origin the settings name."""
     return (
         environ["REQUEST_METHOD"] == "OPTIONS"
         and environ.get("HTTP_ORIGIN") in settings.cors_origins
@@ -45,7 +45,7 @@ def is_preflight(environ: "WSGIEnvironment", settings: Settings) -> bool:
 
 
 def preflight(methods: str, settings: Settings) -> Response:
-    """The methods that the path knows, the headers that any call understands, and those that the host asks for."""
+    """Allows the methods of the path, the headers of the API, and those of the settings."""
     return Response(
         status=204,
         headers={

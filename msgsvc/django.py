@@ -29,7 +29,7 @@ def _view(messages: App) -> Callable[..., HttpResponse]:
     def answer(request: HttpRequest, **_arguments: Any) -> HttpResponse:
         status, headers, body = messages.answer(_environ(request))
         response = HttpResponse(body, status=int(status[:3]))
-        # Django names a type for every body, also for none.
+        # Django sets a type even where there is no body.
         del response["Content-Type"]
         for name, value in headers:
             response[name] = value
@@ -49,7 +49,9 @@ def _environ(request: HttpRequest) -> dict[str, Any]:
 
 
 def _body(request: HttpRequest) -> bytes:
-    """The body, also where the site has read it; nothing where it cannot be had, which Content-Length then shows."""
+    """The body, also where the site has read it; empty where Django cannot give it, which the check against
+    Content-Length then refuses.
+    """
     try:
         return bytes(request.body)
     except (RawPostDataException, RequestDataTooBig, UnreadablePostError):

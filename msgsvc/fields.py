@@ -77,7 +77,7 @@ def reason(value: object) -> str:
 
 
 def username(name: str, value: object, code: str = "invalid_field") -> str:
-    """The name of an account, compared exactly. One that no path can carry is nobody's."""
+    """The name of an account, compared exactly. A name that no path can carry is refused."""
     given = text(name, value, limit=NAME_LIMIT, code=code)
     if "/" in given or given in (".", ".."):
         _invalid(f"{name} must be a name without '/', and neither '.' nor '..'", code)
@@ -85,7 +85,7 @@ def username(name: str, value: object, code: str = "invalid_field") -> str:
 
 
 def new_username(name: str, value: object) -> str:
-    """The name of an account that is to be created: one that a URL can carry, and that no two people read alike."""
+    """The name of a new account: a URL can carry it, and every character of it is visible."""
     chosen = text(name, value, limit=NEW_NAME_LIMIT)
     if "/" in chosen or chosen in (".", "..") or not is_readable(chosen):
         _invalid(

@@ -12,7 +12,6 @@ from msgsvc.routes import IdConverter, host_paths
 
 def blueprint(messages: App) -> Blueprint:
     """A blueprint of the message calls under the prefix of the settings; every other path stays the site's."""
-
     calls = Blueprint("msgsvc", __name__, url_prefix=messages.services.settings.prefix)
     calls.record(lambda state: state.app.url_map.converters.update(msgsvc_id=IdConverter))
     for path in host_paths("msgsvc_id"):
@@ -33,7 +32,7 @@ def _view(messages: App) -> Callable[..., Response]:
         status, headers, body = messages.answer(request.environ)
         response = current_app.response_class([body], status, headers)
         if not body:
-            # Flask names a type for every body, also for none.
+            # Flask sets a type even where there is no body.
             response.headers.setlist("Content-Type", [value for name, value in headers if name == "Content-Type"])
         return response
 

@@ -20,19 +20,19 @@ BODY_LIMIT = 64 * 1024
 """Bytes of a request body. 5,000 characters written as surrogate escapes take 60,000 of them."""
 
 DISCARD_LIMIT = 1024 * 1024
-"""Bytes of a refused body that are read. nginx, by default, passes on no longer body than this."""
+"""Bytes of a refused body that are read. nginx, by default, passes on bodies up to this length."""
 
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 class Encoded(bytes):
-    """JSON in UTF-8 already."""
+    """Text that is JSON in UTF-8 already, so that Response does not encode it."""
 
     __slots__ = ()
 
 
 def encoded_list(name: str, items: Iterable[bytes], others: Mapping[str, object]) -> Encoded:
-    """An object of a list whose items are JSON already, and of others."""
+    """A JSON object of a list, whose items are JSON already, and of other members."""
     return Encoded(b'{"%b":[%b],%b' % (name.encode(), b",".join(items), encode_json(others)[1:].encode()))
 
 
@@ -58,7 +58,7 @@ NO_CONTENT = Response(status=204)
 
 
 def error_response(error: ApiError, **headers: str) -> Response:
-    """The error as callers see it, with the headers that its status demands and those given."""
+    """The response for an error, with the headers that its status requires and those given."""
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
@@ -89,7 +89,7 @@ def read_json(environ: "WSGIEnvironment", names: tuple[str, ...]) -> dict[str, A
 
 
 def _read_body(environ: "WSGIEnvironment") -> bytes:
-    """The body, which is put back for a host's ``authenticate`` that reads it too."""
+    """The body. It stays readable in the environ, for a host's ``authenticate`` that reads it too."""
     announced = get_content_length(environ) or 0
     body = b""
     stream = _body_stream(environ)
@@ -98,7 +98,7 @@ def _read_body(environ: "WSGIEnvironment") -> bytes:
             body += part
         is_whole = len(body) >= announced
     except Exception:
-        # Each server has its own for a client that left or broke the framing.
+        # Each server raises an exception of its own for a client that left or broke the framing.
         is_whole = False
     if max(announced, len(body)) > BODY_LIMIT:
         raise ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes")
@@ -112,7 +112,7 @@ def _read_body(environ: "WSGIEnvironment") -> bytes:
 
 
 def _body_stream(environ: "WSGIEnvironment") -> IO[bytes]:
-    """The body as it arrives, or as a host keeps it that has read it. Raises ApiError 411."""
+    """The body as it arrives, or as werkzeug's request cached it when a host read it. Raises ApiError 411."""
     kept_by_werkzeug: bytes | None = getattr(environ.get("werkzeug.request"), "_cached_data", None)
     if kept_by_werkzeug is not None:
         return BytesIO(kept_by_werkzeug)
@@ -122,10 +122,10 @@ def _body_stream(environ: "WSGIEnvironment") -> IO[bytes]:
 
 
 def discard_body(environ: "WSGIEnvironment") -> None:
-    """Reads what nobody has read of the body, up to a limit.
+    """Reads the rest of the body, up to DISCARD_LIMIT.
 
-    A server that finds bytes of the last request on a connection closes it (gunicorn's threads do), and a proxy that
-    has sent the next request on it, perhaps somebody else's, answers that one with 502.
+    Else a server such as gunicorn with threads closes the connection, and a proxy that has already sent the next
+    request on it, perhaps another client's, answers that one with 502.
     """
     if isinstance(environ.get("wsgi.input"), BytesIO):
         return
@@ -153,12 +153,12 @@ _decode_json = json.JSONDecoder(object_pairs_hook=_unique_fields, parse_constant
 
 
 def entity_tag(*parts: object) -> str:
-    """A quoted ETag for what the parts stand for: the owner, the view and its version."""
+    """A quoted ETag made of parts such as the view, its owner and its version."""
     return f'"{generate_etag(repr(parts).encode())}"'
 
 
 def matches(environ: "WSGIEnvironment", tag: str) -> bool:
-    """Whether If-None-Match names the tag, so that 304 is the answer."""
+    """Whether If-None-Match names the tag, so that the response is 304."""
     header = environ.get("HTTP_IF_NONE_MATCH")
     return bool(header) and parse_etags(header).contains_weak(tag.strip('"'))
 

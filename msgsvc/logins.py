@@ -1,4 +1,4 @@
-"""Who logs in or tries to: the throttles by name and by address, and their audit rows."""
+"""Login attempts: the throttles by name and by address, and the audit rows."""
 
 import hashlib
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from msgsvc.settings import Settings
 from msgsvc.storage.base import Transaction
 
 ADDRESS_KNOWN_SECONDS = 30 * 24 * 3600
-"""Who has logged in from an address within this time is not shut out by the count of the address."""
+"""An account that has logged in from an address within this time is not throttled by the count of the address."""
 
 ADDRESSES_EACH_USER = 20
 
@@ -22,7 +22,7 @@ class Attempt(NamedTuple):
     is_account: bool
     name_subject: str
     address_subject: str | None
-    """None where the account has logged in from the address before, so that its count does not matter."""
+    """None where the account has logged in from the address before, so that the count of the address does not apply."""
 
 
 def account_subject(username: str) -> str:
@@ -36,7 +36,7 @@ def _name_subject(username: str, *, is_account: bool) -> str:
 
 
 def count_login(transaction: Transaction, settings: Settings, by: Actor, username: str, address: str) -> Attempt | int:
-    """Counts before the password is looked at, so that no number of attempts at once can slip through.
+    """Counts the attempt before the password is verified, so that concurrent attempts cannot exceed the limit.
 
     Returns the seconds to wait where the name or the address is closed.
     """
@@ -62,7 +62,9 @@ def count_login(transaction: Transaction, settings: Settings, by: Actor, usernam
 def count_attempt(
     transaction: Transaction, settings: Settings, by: Actor, limits: dict[str, int]
 ) -> tuple[str, int] | None:
-    """Counts an attempt against each subject up to one that is closed; that one, and the seconds to wait for it."""
+    """Counts an attempt against each subject in turn; stops at the first closed one, and returns it and the seconds to
+    wait.
+    """
     now = int(by.now)
     window_since = now - settings.login_window_seconds
     transaction.run("delete_ended_login_windows", window_since=window_since)
@@ -77,7 +79,7 @@ def count_attempt(
 
 
 def record_success(transaction: Transaction, by: Actor, attempt: Attempt) -> None:
-    """The count of the name begins anew, the address is known, and the audit says who logged in from where."""
+    """Resets the count of the name, remembers the address, and audits the login."""
     transaction.run("delete_login_attempts", subject=attempt.name_subject)
     if attempt.address_subject:
         transaction.run("update_login_attempt_taken_back", subject=attempt.address_subject)
@@ -93,7 +95,7 @@ def record_success(transaction: Transaction, by: Actor, attempt: Attempt) -> Non
 
 
 def record_failure(transaction: Transaction, by: Actor, attempt: Attempt) -> None:
-    """The audit says for which account somebody tried, and from where."""
+    """Audits the failed attempt, if the account exists."""
     if attempt.is_account:
         audit(transaction, by, "login_failed", attempt.username, f"from {attempt.address}")
     transaction.run("update_login_attempt_failed", subject=attempt.name_subject)

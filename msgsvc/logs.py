@@ -7,7 +7,7 @@ logger = logging.getLogger("msgsvc")
 
 
 class RequestLine(NamedTuple):
-    """What is logged of a request once its response is known."""
+    """The values of the log line of a request."""
 
     request_id: str
     method: str
@@ -19,7 +19,7 @@ class RequestLine(NamedTuple):
     address: str | None = None
 
     def fields(self) -> dict[str, object]:
-        """By name; the code only of a refusal, the address only of a login."""
+        """The values by name; the code and the address only where there is one (a refusal, a login)."""
         return {name: value for name, value in self._asdict().items() if name not in _IF_KNOWN or value is not None}
 
 

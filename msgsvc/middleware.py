@@ -45,7 +45,7 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 
 
 class Call:
-    """A request on its way to its response: parse(), handle(), respond(), which a server may run apart.
+    """A request on its way to its response: parse(), handle(), respond(), which a server may run on different threads.
 
     Whatever happens, the response is JSON with a request id.
     """
@@ -102,7 +102,7 @@ class Call:
             raise
 
     def _authorized_first(self, handler: Callable[[Request], Response]) -> Response:
-        """401 and 403 come before whatever else is wrong with a request."""
+        """Reports 401 and 403 before any other fault of the request."""
         try:
             return handler(self._request)
         except ApiError:
@@ -111,7 +111,7 @@ class Call:
             raise
 
     def _prolong_session(self) -> None:
-        """Runs after the response is known, and never fails a request."""
+        """Prolongs the session once the response is known; a failure does not change the response."""
         request, settings = self._request, self._services.settings
         caller = request.known_caller
         if caller is None or caller.session_used_at is None or request.is_background:
@@ -134,12 +134,12 @@ class Call:
         run_later(try_to_prolong)
 
     def account(self) -> str | None:
-        """The account that called, once the call has been authorized."""
+        """The account that calls, once the call has been authorized."""
         caller = self._request.known_caller
         return caller.username if caller else None
 
     def respond(self) -> Answer:
-        """The response, once what the call wrote is stored."""
+        """The response, once the writes of the call are committed."""
         request = self._request
         discard_body(self._environ)
         response = self._guarded(self._await_commits) if request.commits else self._response

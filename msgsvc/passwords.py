@@ -1,4 +1,4 @@
-"""Which passwords may be set: not those that are tried first."""
+"""Which passwords may be set: none that an attacker tries first."""
 
 from functools import cache
 from itertools import pairwise
@@ -11,7 +11,7 @@ from msgsvc.visible_text import is_blank
 
 
 class StoredPassword(NamedTuple):
-    """What is stored of a password: its hash, and whether nothing else is open to the account before it is changed."""
+    """What is stored of a password: its hash, and whether the account must change it before any other call."""
 
     hash: str
     must_change: bool = False

@@ -1,4 +1,4 @@
-"""The pytest fixture ``msgsvc_client``: there for everyone who has msgsvc and pytest installed."""
+"""The pytest fixture ``msgsvc_client``, available wherever msgsvc and pytest are installed."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def msgsvc_client() -> "Iterator[Client]":
-    """A msgsvc.testing.Client on an application and a database of its own, which go with the test."""
+    """A msgsvc.testing.Client on an application and a database of its own, which the end of the test removes."""
     from msgsvc.testing import Client  # noqa: PLC0415
 
     client = Client()

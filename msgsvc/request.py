@@ -37,8 +37,8 @@ class Services:
 class Request:
     """One request of a call that is open to ``access``.
 
-    A background request does not prolong its session. The login name, of an account, and the login address are for the
-    log line.
+    A background request does not prolong its session. The login name (where the account exists) and the login address
+    are for the log line.
     """
 
     __slots__ = (
@@ -95,7 +95,7 @@ class Request:
         return self.services.database.write(authorized_work, self.commits)
 
     def authorize(self) -> None:
-        """Authorizes the caller before work that costs much and needs no database."""
+        """Authorizes the caller before slow work such as hashing, which must not run in a transaction."""
         if self.access is not Access.ANYONE:
             with self.read():
                 pass
@@ -112,11 +112,11 @@ class Request:
         check_access(self.access, caller or None)
 
     def actor(self) -> Actor:
-        """The caller as the one who acts, for the audit."""
+        """The caller, as the audit names who acts."""
         return Actor("api", self.now(), self.caller.username, self.id)
 
     def client_address(self) -> str:
-        """Where the client is, as far as the connection and the trusted proxies say."""
+        """The client's address, by the connection and the trusted proxies."""
         return self.services.addresses.find(self.environ)
 
     def now(self) -> float:

@@ -17,18 +17,18 @@ SENDING_MATRIX = {
 
 
 class RoleNames:
-    """What the role names of a host's accounts mean. The four mean themselves; any other is outside them."""
+    """What the role names of a host's accounts mean. Each of the four means itself; an unknown name means none."""
 
     def __init__(self, meanings: Mapping[str, str]) -> None:
         self._meanings: dict[object, str] = {role: role for role in ROLES}
         self._meanings.update(meanings.items())
 
     def meaning(self, name: object) -> Any:
-        """One of the four, or the name itself where it is outside them; None where a host keeps no text there."""
+        """One of the four roles; the name itself where it means none of them; None where a host stored no text."""
         return self._meanings.get(name, name if isinstance(name, str) else None)
 
     def known(self, name: object) -> str | None:
-        """One of the four, or None."""
+        """One of the four roles, or None."""
         return self._meanings.get(name)
 
     def names(self, *roles: str) -> list[object]:
@@ -48,7 +48,7 @@ class SendingFacts(NamedTuple):
 
     @classmethod
     def of(cls, row: tuple[Any, ...], roles: RoleNames) -> "SendingFacts":
-        """From a row of the statement."""
+        """From a row of select_sending_facts."""
         sender_role, recipient_role, *others = row
         return cls(roles.meaning(sender_role), roles.meaning(recipient_role), *others)
 

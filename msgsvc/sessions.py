@@ -24,7 +24,7 @@ def open_session(transaction: Transaction, settings: Settings, username: str, no
 
 
 def live_session(settings: Settings, now: float) -> dict[str, int]:
-    """The times in epoch seconds between which a session must have begun and been used to be alive."""
+    """The parameters of select_session: the bounds (epoch seconds) within which a live session began and was used."""
     return {
         "now": int(now),
         "idle_since": int(now) - settings.session_idle_seconds,
@@ -34,7 +34,7 @@ def live_session(settings: Settings, now: float) -> dict[str, int]:
 
 
 def is_due_to_prolong(settings: Settings, used_at: int, now: float) -> bool:
-    """Whether the session was last prolonged so long ago that this call writes its time down."""
+    """Whether a thirtieth of the idle limit has passed since the session was prolonged."""
     return now - used_at >= settings.session_idle_seconds / TOUCHES_EACH_IDLE_LIMIT
 
 
@@ -44,7 +44,7 @@ def prolong_session(transaction: Transaction, settings: Settings, session_id: in
 
 
 def shorten_sessions(database: Storage, settings: Settings) -> None:
-    """Sessions from before the start last no longer than its settings allow, also when later settings allow more."""
+    """Shortens existing sessions to what the settings allow; a later start with longer limits lengthens none."""
     with database.read() as snapshot:
         is_due = snapshot.first("select_longer_sessions", **_limits(settings))
     if is_due:
@@ -52,7 +52,7 @@ def shorten_sessions(database: Storage, settings: Settings) -> None:
 
 
 def delete_ended_sessions(database: Storage, now: float) -> None:
-    """Deletes what has ended, so that it never comes back. Writes nothing where nothing has."""
+    """Deletes the ended sessions, so that none becomes valid again. Writes only where there is one."""
     times = {"now": int(now), "believed_until": int(now) + CLOCK_TOLERANCE_SECONDS}
     with database.read() as snapshot:
         is_due = snapshot.first("select_ended_sessions", **times)

@@ -12,7 +12,7 @@ from msgsvc.times import rfc3339
 PREVIEW_LIMIT = 100
 
 MESSAGES_BYTES = 256 * 1024
-"""An answer holds messages of at most so many bytes of JSON, and one message at least."""
+"""A response holds at most this many bytes of messages as JSON, and one message at least."""
 
 _ROLE_JSON: dict[str | None, str] = {None: "null", **{role: string(role) for role in ROLES}}
 

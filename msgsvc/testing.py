@@ -1,4 +1,4 @@
-"""For tests, also those of hosts that embed msgsvc: a client that acts as named people, and a clock to turn.
+"""For tests, also those of hosts that embed msgsvc: a client that calls as named people, and a clock that tests set.
 
 client = msgsvc.testing.Client()
 client.as_user("thea", role="therapist").post("/api/messages/send", json={"recipient": ..., "content": ...})
@@ -32,7 +32,7 @@ class Clock:
 class Client(werkzeug.test.Client):
     """Werkzeug's test client on an application; by default one of its own on a ``:memory:`` database.
 
-    ``client.as_user(...)`` gives a client that acts as a person; one that nobody was named for calls without session.
+    ``client.as_user(...)`` gives a client that calls as a person; without it calls carry no session.
     """
 
     def __init__(self, app: App | None = None, *, clock: Clock | None = None) -> None:
@@ -44,8 +44,7 @@ class Client(werkzeug.test.Client):
         """A client that calls as this person.
 
         A new account gets the role, or ``user``; an existing one keeps its own unless another is given.
-        It acts by a session of its own. Where the accounts are the host's, ``msgsvc.remote_user`` understands the
-        REMOTE_USER that it sets as well.
+        It has a session of its own, and sets REMOTE_USER for applications made with ``msgsvc.remote_user``.
         """
         services = self.app.services
 
@@ -64,7 +63,7 @@ class Client(werkzeug.test.Client):
         return client
 
     def open(self, *args: Any, **kwargs: Any) -> werkzeug.test.TestResponse:
-        """As werkzeug's, with what says who calls."""
+        """As werkzeug's, with the session token and REMOTE_USER of the person."""
         kwargs["environ_base"] = {**self.identity, **kwargs.get("environ_base", {})}
         return super().open(*args, **kwargs)
 

@@ -15,7 +15,7 @@ def stored(epoch_seconds: float) -> str:
 def rfc3339(value: object) -> str | None:
     """``2026-02-05T10:30:45Z`` for a stored time: ours, or a host's with ``T``, fractions or an offset.
 
-    A number is read as seconds since the epoch; what is no time at all gives None.
+    A number is read as seconds since the epoch; a value that is no time gives None.
     """
     try:
         if isinstance(value, (int, float)):

@@ -44,10 +44,10 @@ class PasswordHasher:
 
     @contextmanager
     def turn(self, name: str, address: str) -> Iterator[None]:
-        """Lets hash for the name and the address, after those of the same address who came before.
+        """Allows hashing inside the block; entering waits for those of the same address who came before.
 
-        One name has one place, and one address leaves one to the others, so that nobody takes the login from
-        them. Raises ApiError 503 at once where there is no place.
+        A name has one place, and an address can take all places but one, so that no client can block the login of
+        others. Raises ApiError 503 at once where no place is free.
         """
         with self._has_left:
             queue = self._queues.get(address, [])
@@ -74,5 +74,5 @@ class PasswordHasher:
         return generate_password_hash(password, _METHOD)
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is the one hashed; None, for an unknown account, costs the same time."""
+        """Whether the password has this hash. None, for an unknown account, takes the same time."""
         return check_password_hash(password_hash or _DECOY, password)

@@ -3,13 +3,13 @@
 import subprocess
 from functools import cache
 
-import pytest
+from requirements import unavailable
 
 
 def with_mounts(*commands: str) -> tuple[str, ...]:
     """A command prefix: the shell commands are run first, in a mount namespace that ends with the process."""
     if not _allowed():
-        pytest.skip("no mount namespace can be made here")
+        unavailable("no mount namespace can be made here: run the tests as root, with unshare of util-linux")
     return ("unshare", "--mount", "sh", "-c", " && ".join([*commands, 'exec "$@"']), "sh")
 
 

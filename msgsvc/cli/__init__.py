@@ -21,7 +21,7 @@ from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError
 from msgsvc.storage.sql_files import SqlFilesError
 
 BROKEN_PIPE_STATUS = 128 + signal.SIGPIPE
-"""What a shell sees of a program that the signal ended."""
+"""The status that a shell reports for a program ended by this signal."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,7 +101,7 @@ def _prepare_streams(arguments: list[str]) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Python would try once more at its end to write what could not be written, and change the exit status."""
+    """Sends the stream to /dev/null: Python would try to flush it again at exit, fail, and change the exit status."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

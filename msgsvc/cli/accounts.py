@@ -18,7 +18,7 @@ from msgsvc.storage.base import Transaction
 
 
 def actor() -> Actor:
-    """Whom the audit names for what a command changes now."""
+    """The actor of a command, for the audit."""
     return Actor("command line", time.time())
 
 
@@ -80,7 +80,7 @@ def reinstate(options: argparse.Namespace) -> None:
 
 
 def forget(options: argparse.Namespace) -> None:
-    """Hides the side of a person and removes what hangs on the name."""
+    """Hides the person's side of every message and removes what belongs to the name."""
     with opened(options) as app:
         accounts.forget(app.services.database, actor(), options.name)
 
@@ -125,6 +125,6 @@ def _password(options: argparse.Namespace) -> str:
 
 
 def _print_made(options: argparse.Namespace, password: str) -> None:
-    """Runs inside the transaction: nothing is stored when nobody gets to know the password."""
+    """Runs inside the transaction, so that a password that cannot be printed is not stored."""
     if not options.password_stdin:
         say(password)

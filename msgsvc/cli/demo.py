@@ -34,7 +34,7 @@ def prepare(app: App, url: str) -> str:
 
 
 def _lines(tokens: dict[str, str], password: str, url: str, messages: str, page: str) -> str:
-    """Who is there, where the page is, and a curl line for each of the five calls and for what an admin may see."""
+    """The people, the address of the page, and curl lines for the five calls and for an admin's."""
     uma = f"-H 'Authorization: Bearer {tokens['uma']}'"
     adam = f"-H 'Authorization: Bearer {tokens['adam']}'"
     body = '{"recipient": "thea", "content": "I slept eight hours"}'

@@ -1,1 +1,1 @@
-"""The handlers: where HTTP meets SQL. Each takes its input apart, opens a transaction, and answers."""
+"""The handlers: each validates its input, runs one transaction (or snapshot), and builds the response."""

@@ -1,4 +1,4 @@
-"""Blocks: whom the caller does not want to hear from."""
+"""Blocks: the people who may not write to the caller."""
 
 from msgsvc import fields
 from msgsvc.errors import ApiError
@@ -53,7 +53,7 @@ def unblock(request: Request, username: str) -> Response:
 
 
 def _require_partner(transaction: Transaction, caller: str, blocked: str) -> None:
-    """Raises ApiError 404 for a name without an account of which the caller sees no message either."""
+    """For a name without an account: raises ApiError 404 unless the caller still sees a message of the conversation."""
     if transaction.one("select_conversation_exists", owner=caller, partner=blocked) == (0,):
         raise ApiError("user_not_found")
 

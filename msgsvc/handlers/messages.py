@@ -65,7 +65,7 @@ def send(request: Request) -> Response:
 
 
 def _count_send(request: Request, transaction: Transaction, now: float) -> None:
-    """Raises ApiError 429 for a sender who has spent the burst and is ahead of the rate."""
+    """Counts a message against the sender's allowance. Raises ApiError 429 where that is used up."""
     rate = request.services.settings.send_rate
     if not rate:
         return

@@ -1,4 +1,4 @@
-"""Monitoring: what admins may look at. A look changes nothing but the audit, and is answered only once it is there."""
+"""Monitoring: what admins may look at. A look writes nothing but its audit row, which is stored before the answer."""
 
 from contextlib import closing
 
@@ -67,7 +67,7 @@ def _is_seen(snapshot: Snapshot, a: str, b: str) -> bool:
 
 
 def _record(request: Request, look: Look) -> None:
-    """In a transaction after the reading one, so that writers never wait for a long list."""
+    """Writes the audit row after the snapshot has ended, so that writers never wait for a long list."""
     request.write(lambda transaction: audit_look(transaction, request.actor(), look))
 
 

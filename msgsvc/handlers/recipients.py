@@ -20,7 +20,7 @@ def recipients(request: Request) -> Response:
 
 
 def _found(request: Request, snapshot: Snapshot, prefix: str, limit: int) -> list[Row]:
-    """By the word that was found, then by username. Costs as much as it gives, however many people there are."""
+    """Sorted by the word that was found, then by username. The cost grows with the rows found, not with all people."""
     caller, names = request.caller, request.services.roles.names
     people: list[Row] = []
     for role in ROLES if caller.role in ROLES else ():

@@ -40,7 +40,7 @@ def login(request: Request) -> Response:
 def _admit(
     transaction: Transaction, request: Request, by: Actor, attempt: logins.Attempt, hash: str | None
 ) -> dict[str, object]:
-    """Opens the session. Raises ApiError where the password was wrong, or is no longer right, or the account closed."""
+    """Opens the session. Raises ApiError for a password that is wrong or has changed since, or a suspended account."""
     username = attempt.username
     credentials = transaction.first("select_password_hash", username=username)
     if hash is None or credentials is None or credentials[0] != hash:
@@ -61,7 +61,7 @@ def _admit(
 
 
 def _right_password_hash(request: Request, username: str, password: str) -> str | None:
-    """The stored hash where the password is right, else None, in the same time for an unknown account."""
+    """The stored hash where the password is right, else None. An unknown account takes the same time."""
     with request.read() as snapshot:
         row = snapshot.first("select_password_hash", username=username)
     password_hash: str | None = row[0] if row else None

@@ -1,11 +1,11 @@
-"""What machines ask: whether the service is well, and how it is called."""
+"""What machines ask: whether the database answers, and which calls there are."""
 
 from msgsvc.json_http import Response
 from msgsvc.request import Request
 
 
 def health(request: Request) -> Response:
-    """GET /healthz: 200 only while the database answers, else 503."""
+    """GET /healthz: 200 while the database answers, else 503."""
     request.services.database.probe()
     return Response({"status": "ok"})
 

@@ -74,7 +74,7 @@ def change(request: Request, username: str) -> Response:
 
 
 def _hash(request: Request, password: str, *, must_change: bool) -> StoredPassword:
-    """The hash of a password that the caller may set, as far as is known before the transaction."""
+    """The hash of a password. Authorizes the caller first, because hashing is slow; the transaction does so again."""
     request.authorize()
     passwords = request.services.passwords
     with passwords.turn(request.caller.username, network_of(request.client_address())):

@@ -1,6 +1,7 @@
 """The inbox page: routes that serve its files from memory, with the headers that keep it safe."""
 
 import gzip
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ _POLICY = (
 
 
 def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
-    """A route for each file, and for an embedded page one that says who the host has logged in.
+    """A route for each file, and for an embedded page a route that names the account that the host has logged in.
 
     Addresses in the files are relative, so that a proxy may put a prefix before all of them. Embedded, `/` is left to
     the host.
@@ -55,11 +56,14 @@ def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
 
 
 def _content(path: Path, addresses: Mapping[str, str]) -> str:
-    """The text of a file as it is served: scripts and styles without indentation and without lines of comment."""
+    """The text of a file as it is served: scripts and styles without indentation, without lines of comment, and styles
+    without the spaces that mean nothing."""
     text = path.read_text(encoding="utf-8")
     if path.suffix in {".js", ".css"}:
         lines = (line.strip() for line in text.splitlines())
-        return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+        text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+    if path.suffix == ".css":
+        text = re.sub(r"\s*([{};,])\s*|(?<=:) ", r"\1", text)
     for name, address in addresses.items():
         text = text.replace(name, address)
     return text

@@ -1,10 +1,9 @@
 // What admins do: look at a conversation with a reason, read the audit, manage accounts.
 import { call, path } from './service.js';
 import {
-  alert, announce, bdi, button, checkbox, count, field, find, form, formDialog, fullDate, h, isRole, nameInput, note, passwordInput, roleName, ROLES, say,
+  alert, announce, bdi, button, checkbox, count, createLog, field, find, form, formDialog, fullDate, h, isRole, keepPlace, loader, nameInput, note, passwordInput, roleName, ROLES, rowButton, say,
   serviceAway, shown, showTyped, stamp, unseen,
 } from './dom.js';
-import { createLog, keepPlace, loader } from './log.js';
 
 const PAGE = 50;
 
@@ -18,7 +17,7 @@ const SOURCES = { api: 'Page or API', 'command line': 'Command line', settings: 
 
 const sheet = (heading, ...children) => h('section.admin', h('h1', { tabindex: -1 }, heading), children);
 const select = (options, everything) => h('select', everything && h('option', { value: '' }, everything), Object.entries(options).map(([value, label]) => h('option', { value }, label)));
-const refused = ({ status, message }, title) => (status && status < 500 ? alert(title, message) : serviceAway());
+const refused = ({ isAway, message }, title) => (isAway ? serviceAway() : alert(title, message));
 
 // The page for one of the tabs.
 export const adminPage = (view) => ({ 'look-up': lookUp, audit, accounts }[view]());
@@ -36,7 +35,7 @@ function listing(caption, heads, fields, label, moreLabel, load) {
     } catch (refusal) {
       return state.replaceChildren(refused(refusal));
     }
-    const rows = part.rows.map((cells) => h('tr', { role: 'row', tabindex: -1 }, cells.map((cell, i) => h('td', { role: 'cell', 'data-label': heads[i] }, cell))));
+    const rows = part.rows.map((cells) => h('tr', { role: 'row', tabindex: -1 }, cells.map((cell, i) => h('td', { role: 'cell', 'data-label': heads[i] }, cell && h('span', cell)))));
     if (!from) body.replaceChildren();
     body.append(...rows);
     table.hidden = false;
@@ -52,8 +51,6 @@ function listing(caption, heads, fields, label, moreLabel, load) {
     h('tr', { role: 'row' }, heads.map((head) => h('th', { scope: 'col', role: 'columnheader' }, head || unseen('Actions'))))), body);
   return [show, h('form.row', { onsubmit: () => show() }, fields, h('button', label)), state, table, more];
 }
-
-const rowButton = (text, rest, onclick) => button([text, unseen(` ${rest}`)], onclick);
 
 // Look-up.
 

@@ -1,5 +1,5 @@
 // The page: the list of conversations, the views beside it, and what happens when a session begins and ends.
-import { newMessage } from './composer.js';
+import { focusNew, newMessage } from './composer.js';
 import * as conversation from './conversation.js';
 import {
   announce, banner, bdi, button, byId, clock, count, find, goTo, h, listTime, loadFailed, note, retitle, roleName, serviceAway, shown, skipLink, sync, unseen, waitFor,
@@ -22,12 +22,12 @@ let list = null;
 // A session begins and ends.
 
 function begin() {
-  if (me.mustChange) return showMustChange(begin);
+  if (me.must_change_password) return showMustChange(begin);
   createList();
-  if (!embedded) byId('bar').append(accountMenu(endByPerson));
+  if (!embedded) byId('bar').append(accountMenu());
   tabs.hidden = !isAdmin();
   tabs.replaceChildren(...Object.entries(TABS).map(([view, label]) => h('a', { href: `#/${view}` }, label)));
-  watch(() => endByPerson(false));
+  watch();
   startPolling(ask, reportPolling);
   load().then(() => isListShown() && announce(unreadText()));
   resumeSending();
@@ -44,7 +44,7 @@ function clear() {
   for (const id of ['main', 'banners', 'tabs', 'live']) byId(id).replaceChildren();
   find('.menu', byId('bar'))?.remove();
   tabs.hidden = skip.hidden = true;
-  document.body.dataset.view = '';
+  setView('');
   retitle({ unread: 0, soon: false });
 }
 
@@ -54,13 +54,13 @@ function end(reason) {
   showLogin(begin, reason);
 }
 
-function endByPerson(everywhere) {
+addEventListener('logout', ({ detail: everywhere }) => {
   clear();
   const ending = logout(everywhere);
   history.replaceState(null, '', '#/');
   showLogin(begin);
   ending.catch(() => find('.problem')?.append(endedNote('no_answer')));
-}
+});
 
 addEventListener('ended', ({ detail }) => end(detail));
 addEventListener('mustchange', () => { clear(); showMustChange(begin); });
@@ -97,9 +97,9 @@ async function ask() {
 function reportPolling(error, at) {
   if (!error) return banner('service');
   showFailed(at);
-  return banner('service', note('warn', '', navigator.onLine
-    ? [h('strong', 'The service does not answer.'), ` What you see may be old. Next try at ${clock(at)}.`]
-    : [h('strong', 'You are offline.'), ' You can go on writing; it is kept in this tab. The page looks for the network by itself.'], 'status'));
+  return banner('service', navigator.onLine
+    ? note('warn', 'The service does not answer.', `What you see may be old. Next try at ${clock(at)}.`, 'status')
+    : note('warn', 'You are offline.', 'You can go on writing; it is kept in this tab. The page looks for the network by itself.', 'status'));
 }
 
 addEventListener('offline', () => me.username && reportPolling(true));
@@ -117,7 +117,7 @@ function parse() {
 }
 
 function route() {
-  if (!me.username || me.mustChange) return;
+  if (!me.username || me.must_change_password) return;
   const [view, name] = parse();
   const isAdminView = Boolean(view) && Object.hasOwn(TABS, view) && isAdmin();
   const left = openBefore;
@@ -128,7 +128,7 @@ function route() {
   else showInbox(view, openBefore, left);
 }
 
-const setView = (view) => { main.dataset.view = document.body.dataset.view = view; };
+const setView = (view) => { main.dataset.view = view; };
 
 async function showAdmin(view) {
   setView('admin');
@@ -151,7 +151,7 @@ function showInbox(view, partner, left) {
   setView(skip.hidden ? 'list' : 'thread');
   list.current = partner;
   render();
-  if (isNew) (find('.thread input') ?? find('.thread h2')).focus();
+  if (isNew) focusNew();
   else if (partner) find('.thread h2').focus({ preventScroll: true });
   else if (left) focusRow(left);
   else find('h2').focus();
@@ -173,24 +173,24 @@ addEventListener('sent', ({ detail: { partner } }) => {
 
 function createList() {
   const create = button('New message', goTo('#/new'), 'primary');
-  const chip = button([h('span.tick', { 'aria-hidden': 'true' }), 'Only unread'], () => filter(!list.onlyUnread), 'chip', { 'aria-pressed': 'false' });
+  const chip = button('Only unread', () => filter(!list.onlyUnread), 'chip', { 'aria-pressed': 'false' });
   const counted = h('p.hint.counted');
   const state = h('div.state');
   const rowList = h('ul.rows', { role: 'list' });
   const more = button('Load more conversations', loadMore, 'more', { hidden: true });
   const node = h('section.list', { 'aria-label': 'Conversations' },
     h('div.listhead', h('h2', { tabindex: -1 }, 'Conversations'), create, h('div', chip, counted)), state, rowList, more);
-  list = { node, create, chip, counted, state, rowList, more, rows: [], nodes: new Map(), total: 0, unread: 0 };
+  list = { node, create, chip, counted, state, rowList, more, rows: [], nodes: new Map(), total: 0, unread: 0, onlyUnread: false };
 }
 
 const isListShown = () => main.contains(list?.node);
 const rowOf = (partner) => list.rows.find((row) => row.with_user === partner);
-const unreadText = () => (list.unread ? `${list.unread.toLocaleString('en-GB')} unread` : 'Nothing unread');
+const unreadText = () => (list.unread ? count(list.unread, 'unread', 'unread') : 'Nothing unread');
 
 // The row of a partner, else New message.
 const focusRow = (partner) => (list.nodes.get(partner)?.firstChild ?? list.create).focus();
 
-const get = (page, options) => call('GET', `/inbox?page=${page}&limit=${PAGE}${list.onlyUnread ? '&unread_only=true' : ''}`, options);
+const get = (page, options) => call('GET', `/inbox?page=${page}&limit=${PAGE}&unread_only=${list.onlyUnread}`, options);
 
 // Asks for what is new. Gives the rows with messages that were not there before, or null where nothing changed.
 async function refresh(background) {

@@ -1,6 +1,6 @@
 // Writing: the composer with what it says about the state of sending, and the pane for a new message.
 import { call, choosePerson, chosenPerson, forgetDraft, path, readDraft, sendDraft, sending, stopSending, writeDraft } from './service.js';
-import { alert, announce, bdi, button, clock, count, field, find, goTo, h, nameInput, note, roleName, say, serviceAway, shown, thread } from './dom.js';
+import { alert, announce, bdi, button, clock, count, field, find, goTo, h, nameInput, newId, note, roleName, say, serviceAway, shown, thread } from './dom.js';
 import { isPatient, mayWrite } from './session.js';
 
 const LIMIT = 5000;
@@ -28,7 +28,7 @@ export function ruleNote(code, name, role) {
 export function composer(partner, { isNew, newest = () => 0, isThere = () => false } = {}) {
   const text = h('textarea', { rows: isNew ? 6 : 2, dir: 'auto' });
   const subject = h('input', { dir: 'auto', autocomplete: 'off' });
-  const status = h('p.hint.status', { id: `status-${isNew ? 'new' : 'reply'}` });
+  const status = h('p.hint.status', { id: newId() });
   const notes = h('div.notes');
   const send = h('button.primary', 'Send');
   const edit = button('Edit', stopAndLook);
@@ -121,7 +121,7 @@ export function composer(partner, { isNew, newest = () => 0, isThere = () => fal
     if (phase === 'waiting') return note('warn', `Sends itself at ${clock(at)}`, 'You have sent many messages in a short time. This one is kept and goes out by itself. Leave this tab open.', 'status');
     if (phase === 'sending') return '';
     const title = 'Not sent. Your text is kept here.';
-    if (refusal.status >= 500) return alert(title, ['The service did not answer. ', h('strong', 'Send'), ' tries again, and the message cannot arrive twice.']);
+    if (refusal.isAway) return alert(title, ['The service did not answer. ', h('strong', 'Send'), ' tries again, and the message cannot arrive twice.']);
     return ruleNote(refusal.code, partner, 'alert') ?? alert(title, refusal.message);
   }
 
@@ -164,8 +164,8 @@ function showSearch(body, carried) {
     let recipients;
     try {
       ({ recipients } = await call('GET', q ? path`/recipients?q=${q}` : '/recipients'));
-    } catch ({ status }) {
-      if (!status || status >= 500) return nobody.replaceChildren(serviceAway());
+    } catch ({ isAway }) {
+      if (isAway) return nobody.replaceChildren(serviceAway());
       recipients = [];
     }
     if (q !== input.value || !input.isConnected) return null;
@@ -231,4 +231,5 @@ function showChosen(body) {
   focusNew();
 }
 
-const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();
+// Where writing a new message goes on.
+export const focusNew = () => (find('.thread input') ?? find('.thread h2'))?.focus();

@@ -2,15 +2,15 @@
 import { call, emit, path, readDraft, sending, stopSending } from './service.js';
 import { composer, ruleNote } from './composer.js';
 import {
-  announce, ask, bdi, button, count, find, goTo, h, loadFailed, menu, note, say, shown, skipLink, sorry, sync, thread, waitFor,
+  announce, ask, bdi, button, count, createLog, find, goTo, h, keepPlace, loader, loadFailed, menu, note, say, scrollerOf, shown, skipLink, sorry, sync, thread, waitFor,
 } from './dom.js';
-import { createLog, keepPlace, loader, scrollerOf, watchSeen } from './log.js';
-import { isPatient, me, unblock } from './session.js';
+import { isPatient, me, setBlocked } from './session.js';
 
 const PAGE = 50;
 const LARGEST_PAGE = 200;
 const MOST_SHOWN = 300;
 const RETRY_MILLISECONDS = 15_000;
+const SEEN_MILLISECONDS = 300;
 
 let open = null;
 
@@ -24,7 +24,7 @@ export function openConversation(partner, unread) {
   const node = thread(shown(partner), bdi(partner), [skipLink('Skip to writing', 'textarea'), options], blocked, log.node, h('div.float', below), writing);
   open = {
     partner, log, below, options, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
-    hasOlder: false, hasNewer: false, newest: 0, line: null, state: '', newBelow: 0, code: undefined, role: undefined, isBlocked: false, seen: null,
+    newest: 0, newBelow: 0,
   };
   addEventListener('scroll', scrolled, true);
   showWriting(null);
@@ -38,7 +38,7 @@ export function closeConversation() {
   open = null;
 }
 
-const get = (query) => call('GET', path`/conversation/${open.partner}?limit=` + query);
+const get = (query, options) => call('GET', path`/conversation/${open.partner}?limit=` + query, options);
 
 async function load(unread = 0) {
   const mine = open;
@@ -60,9 +60,9 @@ async function load(unread = 0) {
 
 const isUnread = ({ sender, is_read: isRead }) => sender === open.partner && !isRead;
 
-function showFailed({ status, retryAt }) {
+function showFailed({ isAway, retryAt }) {
   let failed = loadFailed('The messages could not be loaded', retryAt, () => load());
-  if (status && status < 500) {
+  if (!isAway) {
     open.state = 'failed';
     open.writing.replaceChildren();
     failed = note('warn', say`Nobody here is called ${open.partner}`, 'Please check the name.', 'alert', button('Back to the conversations', goTo('#/')));
@@ -132,7 +132,7 @@ export async function refresh(isChanged) {
     return;
   }
   if (!isChanged && !open.items.some(({ sender, is_read: isRead }) => sender === me.username && !isRead)) return;
-  const answer = await call('GET', path`/conversation/${open.partner}?limit=${PAGE}`, { background: true });
+  const answer = await get(PAGE, { background: true });
   if (mine !== open) return;
   const wasAtEnd = isAtEnd();
   const fresh = take(answer);
@@ -228,38 +228,27 @@ function showOptions() {
   if (options.drawn === drawn) return;
   options.drawn = drawn;
   const hadFocus = options.contains(document.activeElement);
-  const lift = () => button('Unblock', () => unblock(partner));
+  const lift = () => button('Unblock', () => setBlocked(partner, false));
   const opener = button('Options', null, 'options', { 'aria-label': 'Options for this conversation' });
-  options.replaceChildren(items.length ? menu(opener, mayBlock && (isBlocked ? lift() : button('Block', block)), button('Delete conversation', deleteConversation, 'bad rule')) : '');
+  options.replaceChildren(items.length ? menu(opener, [mayBlock && (isBlocked ? lift() : button('Block', block)), button('Delete conversation', deleteConversation, 'bad rule')]) : '');
   open.blocked.replaceChildren(isBlocked ? note('warn', '', say`You have blocked ${partner}. New messages from ${partner} do not reach you.`, null, lift()) : '');
   if (hadFocus) opener.focus();
 }
 
-function setBlocked(partner, isBlocked) {
-  if (partner !== open?.partner) return;
+addEventListener('blocked', ({ detail: { username, isBlocked } }) => {
+  if (username !== open?.partner) return;
   const hadFocus = open.blocked.contains(document.activeElement);
   open.isBlocked = isBlocked;
   showOptions();
   if (hadFocus) find('.options').focus();
-}
-
-addEventListener('unblocked', ({ detail }) => setBlocked(detail, false));
+});
 
 async function block() {
   const { partner } = open;
-  if (!await ask(say`Block ${partner}?`, [
+  if (await ask(say`Block ${partner}?`, [
     say`${partner} cannot write to you any more. Nobody tells ${partner}, but the page will say that writing to you is not possible.`,
     say`What you both wrote stays. You can still write to ${partner}, and you can unblock at any time.`,
-  ], 'Block', 'Do not block')) return;
-  try {
-    await call('PUT', path`/blocks/${partner}`);
-  } catch ({ code }) {
-    if (code === 'staff_not_blockable') open.blocked.replaceChildren(note('warn', '', 'People of your care team cannot be blocked. If something is wrong, please write to an administrator.', 'alert'));
-    else sorry();
-    return;
-  }
-  setBlocked(partner, true);
-  announce(`${shown(partner)} is blocked`);
+  ], 'Block', 'Do not block')) setBlocked(partner, true);
 }
 
 async function deleteMessage({ id: gone }) {
@@ -293,4 +282,54 @@ async function deleteConversation() {
     return;
   }
   emit('deleted', partner);
+}
+
+// Read means seen: `onseen(id)` for each watched message that was in view, in a window that has the focus, with nothing
+// above it. `covered` pixels at the bottom of the window do not show messages.
+function watchSeen(onseen, covered) {
+  const ids = new Map();
+  const inView = new Set();
+  let timer = 0;
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, intersectionRatio: ratio, intersectionRect: { height } } of entries) {
+      if (ratio >= 0.6 || height > innerHeight / 3) inView.add(target);
+      else inView.delete(target);
+    }
+    lookSoon();
+  }, { threshold: [0, 0.2, 0.4, 0.6, 0.8, 1], rootMargin: `0px 0px -${covered}px` });
+
+  // A message longer than the window crosses no threshold while it is scrolled.
+  function measureSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(() => { for (const node of ids.keys()) { observer.unobserve(node); observer.observe(node); } }, SEEN_MILLISECONDS);
+  }
+
+  function lookSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(look, SEEN_MILLISECONDS);
+  }
+
+  function look() {
+    if (document.hidden || !document.hasFocus() || document.querySelector('dialog')) return;
+    for (const node of inView) {
+      observer.unobserve(node);
+      onseen(ids.get(node));
+      ids.delete(node);
+    }
+    inView.clear();
+  }
+
+  const signs = [[window, 'focus', lookSoon], [document, 'visibilitychange', lookSoon], [document, 'close', lookSoon], [document, 'scroll', measureSoon]];
+  for (const [target, sign, listener] of signs) target.addEventListener(sign, listener, true);
+  return {
+    watch(node, id) {
+      if (!ids.has(node)) observer.observe(node);
+      ids.set(node, id);
+    },
+    stop() {
+      clearTimeout(timer);
+      observer.disconnect();
+      for (const [target, sign, listener] of signs) target.removeEventListener(sign, listener, true);
+    },
+  };
 }

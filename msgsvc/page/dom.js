@@ -1,12 +1,13 @@
 // What every pane is made of: elements, built from text nodes only; notes, fields, menus, dialogs; and names, numbers and
-// times in words.
+// times in words; and
+// the log of messages.
 
 export const byId = (id) => document.getElementById(id);
 const main = byId('main');
 export const find = (selector, within = main) => within.querySelector(selector);
 
 let lastId = 0;
-const newId = () => `i${(lastId += 1)}`;
+export const newId = () => `i${(lastId += 1)}`;
 
 // h('p.hint', {…}, …): attributes may be left out; `onclick` is a listener, true an empty attribute, false and null none.
 export function h(tag, ...children) {
@@ -46,12 +47,16 @@ export function sync(parent, nodes) {
 
 export const button = (text, onclick, kind = '', attributes = {}) => h('button', { type: 'button', class: kind, onclick, ...attributes }, text);
 
+// One of many: its name goes on with `rest`, for those who do not see what it stands beside.
+export const rowButton = (text, rest, onclick) => button([text, unseen(` ${rest}`)], onclick);
+
 // role: alert for what answers an action of the person, status for waiting.
 export const note = (kind, title, body, role, ...buttons) => h('div', { class: `note ${kind}`, role, tabindex: role === 'alert' && -1 },
   title && h('p', h('strong', title)), body && h('p', body), buttons.length > 0 && h('p.buttons', buttons));
 
 export const alert = (title, body, ...buttons) => note('bad', title, body, 'alert', ...buttons);
-export const serviceAway = () => alert('The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.');
+const AWAY = ['The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.'];
+export const serviceAway = () => alert(...AWAY);
 
 // The note for what could not be loaded; the polling tries again at that time, else soon.
 export const loadFailed = (title, at, again) => note('bad', title, `The service did not answer. Nothing is lost. This page tries again at ${clock(at || Date.now() + 15_000)}.`, 'status', button('Try again', again));
@@ -92,10 +97,10 @@ export function retitle(change) {
 let openMenu = null;
 addEventListener('pointerdown', ({ target }) => { if (openMenu && !openMenu.node.contains(target)) openMenu.set(false); });
 
-// A button and the panel of plain buttons that it opens. A choice closes the panel before anything else happens.
-export function menu(opener, ...items) {
+// A button and the panel of plain buttons that it opens, in `node`. A choice closes the panel before anything else happens.
+export function menu(opener, items, node = h('div.menu', opener)) {
   const panel = h('div.panel', { id: newId(), hidden: true }, items);
-  const node = h('div.menu', opener, panel);
+  node.append(panel);
   const set = (open) => {
     panel.hidden = !open;
     opener.ariaExpanded = open;
@@ -106,8 +111,8 @@ export function menu(opener, ...items) {
   opener.addEventListener('click', () => { const open = panel.hidden; openMenu?.set(false); set(open); });
   panel.addEventListener('click', ({ target }) => target.closest('button') && close(), true);
   node.addEventListener('keydown', ({ key }) => key === 'Escape' && !panel.hidden && close());
-  node.addEventListener('focusout', ({ relatedTarget: to }) => to && !node.contains(to) && set(false));
-  set(false);
+  node.addEventListener('focusout', ({ relatedTarget: to }) => !panel.hidden && to && !node.contains(to) && set(false));
+  opener.ariaExpanded = false;
   return node;
 }
 
@@ -150,13 +155,13 @@ export const ask = (heading, paragraphs, act, keep) => new Promise((resolve) => 
   box.addEventListener('close', () => resolve(false));
 });
 
-export function tell(body, heading) {
+export function tell(heading, body) {
   const box = dialog(heading, body, button('Close', () => box.close(), '', safe));
   return box;
 }
 
 // Says that something could not be done, where there is no better place for it.
-export const sorry = () => tell(serviceAway());
+export const sorry = () => tell(AWAY[0], h('p', AWAY[1]));
 
 // A form with a place for what went wrong. `submit` gives the note that says it; while it runs, another click does nothing.
 export function form(fields, label, submit, ...others) {
@@ -181,32 +186,129 @@ export function formDialog(heading, fields, label, submit) {
   }, button('Cancel', () => box.close())));
 }
 
-// Words. Times are absolute, local, 24 hours.
+// A button that loads more at one end of a log: says that it is loading, what came, and what went wrong.
+export function loader(label, load) {
+  const state = h('div');
+  let busy = false;
+  const run = async () => {
+    if (busy) return;
+    busy = true;
+    try {
+      announce(await waitFor(load(), state, 'Loading older messages…'));
+      state.replaceChildren();
+    } catch {
+      state.replaceChildren(alert('', 'The older messages could not be loaded.', button('Try again', run)));
+    }
+    busy = false;
+  };
+  return h('div.loader', button(label, run), state);
+}
 
-const MONTHS = 'January February March April May June July August September October November December'.split(' ');
-const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
+// Words. Times are absolute, local, 24 hours.
 
 export const ROLES = { user: 'Patient', therapist: 'Therapist', clinician: 'Clinician', admin: 'Administrator' };
 export const isRole = (role) => Object.hasOwn(ROLES, role);
 export const roleName = (role) => (isRole(role) ? ROLES[role] : '');
 
 // Control and direction characters in a name become marks, so that they cannot turn the words around them.
-export const shown = (name) => name.replace(/[\p{C}\u2028\u2029]/gu, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, 0)}]`);
+export const shown = (name) => name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, 0)}]`);
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`;
 
-const two = (n) => String(n).padStart(2, 0);
 const date = (time) => new Date(time);
-export const clock = (time) => `${two(date(time).getHours())}:${two(date(time).getMinutes())}`;
+const word = (part) => new Intl.DateTimeFormat('en-GB', { [part]: 'long' }).format;
+const [month, weekday] = [word('month'), word('weekday')];
+const timeOfDay = (time, length) => date(time).toTimeString().slice(0, length);
+export const clock = (time) => timeOfDay(time, 5);
 export const dayKey = (time) => date(time).toDateString();
-export const dayAndMonth = (time) => `${date(time).getDate()} ${MONTHS[date(time).getMonth()]}`;
-export const longDay = (time) => `${DAYS[date(time).getDay()]} ${dayAndMonth(time)} ${date(time).getFullYear()}`;
-const shortDay = (time) => `${date(time).getDate()} ${MONTHS[date(time).getMonth()].slice(0, 3)}`;
+export const dayAndMonth = (time) => `${date(time).getDate()} ${month(date(time))}`;
+export const longDay = (time) => `${weekday(date(time))} ${dayAndMonth(time)} ${date(time).getFullYear()}`;
+const shortDay = (time) => `${date(time).getDate()} ${month(date(time)).slice(0, 3)}`;
 export const fullDate = (time) => `${shortDay(time)} ${date(time).getFullYear()}`;
-export const stamp = (time) => `${fullDate(time)}, ${clock(time)}:${two(date(time).getSeconds())}`;
+export const stamp = (time) => `${fullDate(time)}, ${timeOfDay(time, 8)}`;
 
 // 08:02 today, else 4 Feb, else 12 Dec 2025.
 export function listTime(time) {
   if (dayKey(time) === dayKey(Date.now())) return clock(time);
   return date(time).getFullYear() === new Date().getFullYear() ? shortDay(time) : fullDate(time);
+}
+
+// The log of a conversation: days, messages, and the line above the unread. Messages that stay are never built anew.
+
+const FOLLOW_MILLISECONDS = 10 * 60_000;
+
+// `isOwn(message)` puts a message at the right. `ondelete(message)` is left out where an admin looks: no options, no
+// receipts, and names instead of You.
+export function createLog(isOwn, ondelete) {
+  let messages = new Map();
+  let parts = new Map();
+  const top = h('div');
+  const bottom = h('div');
+  const node = h('div.log', { role: 'region', 'aria-label': 'Messages', tabindex: 0 }, top, bottom);
+
+  function create(message) {
+    const { sender, sent_at: at, subject, content } = message;
+    const own = isOwn(message);
+    const name = h('b', own && ondelete ? 'You' : bdi(sender));
+    const receipt = own && ondelete ? h('p.receipt') : '';
+    const item = h(own ? 'li.msg.own' : 'li.msg');
+    const which = `${own ? 'you sent' : `from ${shown(sender)}`} on ${dayAndMonth(at)} at ${clock(at)}`;
+    const dots = ondelete && button('', null, 'dots', { 'aria-label': `Options for the message ${which}` });
+    item.append(h('div.meta', name, ' ', h('time', { datetime: at }, clock(at)), dots),
+      subject ? h('p.subject', { dir: 'auto' }, subject) : '', h('p.text', { dir: 'auto' }, content), receipt);
+    if (dots) menu(dots, button('Delete message', () => ondelete(message), 'bad'), item);
+    dots?.addEventListener('click', () => item.lastChild.scrollIntoView({ block: 'nearest' }));
+    return { item, name, receipt };
+  }
+
+  function draw(message, previous) {
+    const { id, sender, sent_at: at, is_read: isRead, read_at: readAt } = message;
+    const drawn = messages.get(id) ?? create(message);
+    const { item, name, receipt } = drawn;
+    const follows = previous?.sender === sender && dayKey(previous.sent_at) === dayKey(at) && Date.parse(at) - Date.parse(previous.sent_at) < FOLLOW_MILLISECONDS;
+    item.classList.toggle('follow', follows);
+    name.classList.toggle('unseen', follows);
+    const said = isRead && readAt ? `Read ${dayAndMonth(readAt)}, ${clock(readAt)}` : 'Sent, not read yet';
+    if (receipt && receipt.textContent !== said) receipt.textContent = said;
+    return drawn;
+  }
+
+  // Shows these messages, oldest first; the line with unread.n stands before unread.id.
+  function show(items, unread) {
+    const [before, drawn] = [parts, new Map()];
+    parts = new Map();
+    const use = (key, make) => {
+      if (!parts.has(key)) parts.set(key, { part: before.get(key)?.part ?? make(), nodes: [] });
+      return parts.get(key).nodes;
+    };
+    let previous;
+    for (const message of items) {
+      const { id, sent_at: at } = message;
+      const day = dayKey(at);
+      use(day, () => h('h3', longDay(at)));
+      if (id === unread?.id) {
+        use('line', () => h('p.line', count(unread.n, 'new message')));
+        previous = null;
+      }
+      drawn.set(id, draw(message, previous));
+      use(day + (id >= unread?.id), () => h('ol', { role: 'list' })).push(drawn.get(id).item);
+      previous = message;
+    }
+    messages = drawn;
+    sync(node, [top, ...Array.from(parts.values(), ({ part }) => part), bottom]);
+    for (const { part, nodes } of parts.values()) sync(part, nodes);
+  }
+
+  return { node, top, bottom, show, nodeOf: (id) => messages.get(id)?.item, line: () => parts.get('line')?.part };
+}
+
+// What scrolls: the log itself, or on small screens the document.
+export const scrollerOf = (log) => (getComputedStyle(log).overflowY === 'auto' ? log : document.scrollingElement);
+
+// Does `change`, after which the first message in view stands where it stood.
+export function keepPlace(log, change) {
+  const first = [...log.querySelectorAll('.msg')].find((item) => item.getBoundingClientRect().bottom > Math.max(0, log.getBoundingClientRect().top));
+  const before = first?.getBoundingClientRect().top;
+  change();
+  if (first?.isConnected) scrollerOf(log).scrollTop += first.getBoundingClientRect().top - before;
 }

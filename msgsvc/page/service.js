@@ -5,8 +5,9 @@ const { messages, accounts, session, idle } = document.documentElement.dataset;
 export const embedded = !accounts;
 export const idleMilliseconds = idle * 1000;
 
-// The parts of the page hear of each other by events on the window, with a detail: ended (the reason), mustchange, pollnow,
-// draft (its partner), sent ({partner, message}), read, deleted and unblocked (the partner).
+// The parts of the page hear of each other by events on the window, with a detail: ended (the reason), logout (whether
+// everywhere), mustchange, pollnow, draft (its partner), sent ({partner, message}), read and
+// deleted (the partner), blocked ({username, isBlocked}).
 export const emit = (type, detail) => dispatchEvent(new CustomEvent(type, { detail }));
 
 // What this tab keeps: gives the value, or sets it (null removes it). Without storage nothing outlives a reload.
@@ -40,23 +41,23 @@ export function actAs(newToken) {
   stop = new AbortController();
 }
 
-const refusal = (status, code, sentence, retryAt) => Object.assign(new Error(sentence), { status, code, retryAt });
+const refusal = (status, code, sentence, retryAt) => Object.assign(new Error(sentence), { status, code, retryAt, isAway: !status || status >= 500 });
 
 // An address with names that may hold any character.
 export const path = (strings, ...values) => String.raw({ raw: strings }, ...values.map(encodeURIComponent));
 
 const address = (to) => (to === '/session' ? session : (/^\/(auth|users)\b/.test(to) ? accounts : messages) + to);
 
-// Gives the JSON of the answer with its `etag`, or null for 204 and 304. Throws {status, code, message, retryAt}, with
-// status 0 for no answer. A call that a logout overtakes never settles, so that nothing is shown after it.
+// Gives the JSON of the answer with its `etag`, or null for 204 and 304. Throws {status, code, message, retryAt, isAway},
+// with status 0 for no answer; isAway also for what the service could not do now. A call that a logout overtakes never settles, so that nothing is shown after it.
 export async function call(method, to, { body, key, etag, background, keepalive } = {}) {
   const { signal } = keepalive ? new AbortController() : stop;
   // Django's, which a site of its kind demands of every changing call.
   const [, csrf] = (embedded && /\bcsrftoken=([^;]+)/.exec(document.cookie)) || [];
-  const headers = {
-    ...(token && { Authorization: `Bearer ${token}` }), ...(body && { 'Content-Type': 'application/json' }),
-    ...(csrf && { 'X-CSRFToken': csrf }), ...(key && { 'Idempotency-Key': key }), ...(etag && { 'If-None-Match': etag }), ...(background && { 'Msgsvc-Background': '1' }),
-  };
+  const headers = Object.entries({
+    Authorization: token && `Bearer ${token}`, 'Content-Type': body && 'application/json', 'Idempotency-Key': key, 'If-None-Match': etag,
+    'Msgsvc-Background': background && 1, 'X-CSRFToken': csrf,
+  }).filter(([, value]) => value);
   let answer;
   let json = null;
   try {
@@ -233,7 +234,7 @@ async function attempt(partner, tries) {
   const job = { phase: tries ? 'unknown' : 'sending' };
   setJob(partner, job);
   try {
-    if (!navigator.onLine && !tries) throw { status: 503 };
+    if (!navigator.onLine && !tries) throw refusal(503);
     const body = { recipient: partner, content, ...(subject && { subject }) };
     const { message_id: id, sent_at: at } = await call('POST', '/send', { body, key, background: tries > 0 });
     if (readDraft(partner).key !== key) return;

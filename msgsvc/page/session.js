@@ -3,14 +3,14 @@
 import { actAs, call, embedded, emit, idleMilliseconds, kept, lastUse, leaveDrafts, localTime, ownDrafts, path, wipeDrafts } from './service.js';
 import {
   alert, announce, banner, bdi, button, byId, clock, count, dialog, field, find, form, formDialog, fullDate, h, isRole, menu, nameInput, note, passwordInput,
-  retitle, roleName, safe, say, serviceAway, shown, showTyped, sorry, tell, unseen,
+  retitle, roleName, rowButton, safe, say, serviceAway, shown, showTyped, sorry, tell, unseen,
 } from './dom.js';
 
 const KEY = 'msgsvc.session';
 const WARNING = Math.min(120_000, idleMilliseconds / 2);
 const BANNER = 5 * 60_000;
 
-export const me = {};
+export let me = {};
 export const isAdmin = () => me.role === 'admin';
 export const isPatient = () => me.role === 'user';
 export const mayWrite = () => isRole(me.role);
@@ -18,9 +18,9 @@ export const mayWrite = () => isRole(me.role);
 let timer = 0;
 let box = null;
 
-function begin({ username, role, must_change_password: mustChange, expires_at: expires }, typed) {
-  Object.assign(me, { username, role, mustChange, typed, expiresAt: localTime(expires) });
-  ownDrafts(username);
+function begin(account, typed) {
+  me = { ...account, typed };
+  ownDrafts(me.username);
 }
 
 // Goes on with the session of this tab; without one nobody is logged in. Throws where nobody can tell.
@@ -46,12 +46,12 @@ export async function login(username, password) {
 
 async function changePassword(current, chosen) {
   await call('PUT', '/auth/password', { body: { current_password: current, new_password: chosen } });
-  Object.assign(me, { mustChange: false, typed: '' });
+  Object.assign(me, { must_change_password: false, typed: '' });
 }
 
 // Forgets the session here; the drafts wait for the same person.
 export function leave() {
-  for (const name of Object.keys(me)) delete me[name];
+  me = {};
   actAs('');
   kept(KEY, null);
   leaveDrafts();
@@ -65,10 +65,10 @@ export function logout(everywhere) {
   return ending;
 }
 
-export function watch(onlogout) {
+export function watch() {
   unwatch();
   me.typed = '';
-  if (!embedded) timer = setInterval(check, 1000, onlogout);
+  if (!embedded) timer = setInterval(check, 1000);
 }
 
 export function unwatch() {
@@ -85,15 +85,15 @@ function closeWarning() {
   retitle({ soon: false });
 }
 
-function check(onlogout) {
+function check() {
   const idleLeft = lastUse() + idleMilliseconds - Date.now();
-  const left = me.expiresAt - Date.now();
+  const left = localTime(me.expires_at) - Date.now();
   if (idleLeft <= 0 || left <= 0) return emit('ended', idleLeft <= 0 ? 'idle' : 'expired');
   if (left <= BANNER && !find('.limit', document)) {
     banner('limit', note('warn', '', `At ${clock(Date.now() + left)} you have to log in again; that is so once a day. What you write is kept in this tab.`, 'status'));
   }
   if (idleLeft > WARNING) return box && closeWarning();
-  if (!box) warn(idleLeft, onlogout);
+  if (!box) warn(idleLeft);
   else if (idleLeft <= 60_000 && !box.said) {
     box.said = true;
     announce('1 minute left');
@@ -101,11 +101,11 @@ function check(onlogout) {
   return null;
 }
 
-function warn(left, onlogout) {
+function warn(left) {
   const minutes = Math.max(1, Math.round(left / 60_000));
   const text = `Nothing has happened here for ${Math.round((idleMilliseconds - left) / 60_000)} minutes. To keep your messages private, you are logged out at ${clock(Date.now() + left)}, in ${count(minutes, 'minute')}. What you are writing is kept in this tab.`;
   box = dialog('Are you still here?', h('p', text), button('Stay logged in', () => box.close(), 'primary', safe),
-    button('Log out', () => { closeWarning(); onlogout(); }));
+    button('Log out', () => emit('logout')));
   box.said = left <= 60_000;
   box.addEventListener('close', () => {
     if (!box) return;
@@ -125,7 +125,6 @@ for (const sign of ['keydown', 'pointerdown', 'wheel']) {
 // The login page and the account menu.
 
 function card(...children) {
-  byId('main').dataset.view = 'card';
   byId('main').replaceChildren(h('section.card', children));
 }
 
@@ -164,7 +163,7 @@ export function showLogin(onlogin, reason) {
   return (find('.note') ?? username).focus();
 }
 
-function loginRefused({ status, code, retryAt }) {
+function loginRefused({ status, code, retryAt, isAway }) {
   if (code === 'account_suspended') return suspended();
   if (status === 429) {
     const node = alert(`Please wait until ${clock(retryAt)}`, 'There were many tries to log in. To keep accounts safe, logging in is closed until then, also with the right password. Nothing has happened to your messages.');
@@ -172,7 +171,7 @@ function loginRefused({ status, code, retryAt }) {
     return node;
   }
   // A name or password that no account can have (400) is as wrong as any other.
-  if (!status || status >= 500) return serviceAway();
+  if (isAway) return serviceAway();
   return alert('That did not work', 'The username or the password is not right. Please check both. Capital and small letters matter.');
 }
 
@@ -186,8 +185,8 @@ function newPassword(known) {
     try {
       await changePassword(known || current.value, chosen.value);
       return ondone();
-    } catch ({ status, code, retryAt }) {
-      if (!status || status >= 500) return serviceAway();
+    } catch ({ status, code, retryAt, isAway }) {
+      if (isAway) return serviceAway();
       let text = 'This password is too easy to guess. Please choose a longer one.';
       if (code === 'wrong_password') text = 'The current password is not right. Please type it again.';
       if (status === 429) text = `You have changed it often today. Please try again at ${clock(retryAt)}.`;
@@ -204,10 +203,11 @@ export function showMustChange(ondone) {
   find('input').focus();
 }
 
-export const accountMenu = (onlogout) => menu(button([unseen('Account '), bdi(me.username)], null, 'account'),
+export const accountMenu = () => menu(button([unseen('Account '), bdi(me.username)], null, 'account'), [
   h('p.who', h('b', bdi(me.username)), h('span', roleName(me.role))),
   button('Change password', passwordDialog), button('People you blocked', blocksDialog),
-  button('Log out', () => onlogout(false), 'rule'), button('Log out on all devices', () => onlogout(true)));
+  button('Log out', () => emit('logout'), 'rule'), button('Log out on all devices', () => emit('logout', true)),
+]);
 
 function passwordDialog() {
   const [fields, change] = newPassword();
@@ -219,11 +219,11 @@ async function blocksDialog() {
   if (!answer.blocks) return;
   const text = h('p');
   const list = h('ul.people', { role: 'list' });
-  const box = tell([text, list], 'People you blocked');
+  const box = tell('People you blocked', [text, list]);
   const describe = () => text.replaceChildren(list.firstChild ? 'New messages from them do not reach you.' : 'You have blocked nobody.');
   for (const { username, blocked_at: at } of answer.blocks) {
-    const row = h('li', h('span', say`${username} since ${h('span', fullDate(at))}`), button(['Unblock', unseen(` ${shown(username)}`)], async () => {
-      if (!await unblock(username)) return;
+    const row = h('li', h('span', say`${username} since ${h('span', fullDate(at))}`), rowButton('Unblock', shown(username), async () => {
+      if (!await setBlocked(username, false)) return;
       row.remove();
       describe();
       find('button', box).focus();
@@ -233,15 +233,16 @@ async function blocksDialog() {
   describe();
 }
 
-// Says whether it was done; the open conversation hears of it.
-export async function unblock(username) {
+// Blocks or unblocks, and says whether it was done; the open conversation hears of it.
+export async function setBlocked(username, isBlocked) {
   try {
-    await call('DELETE', path`/blocks/${username}`);
-  } catch {
-    sorry();
+    await call(isBlocked ? 'PUT' : 'DELETE', path`/blocks/${username}`);
+  } catch ({ code }) {
+    if (code === 'staff_not_blockable') tell('Not blocked', h('p', 'People of your care team cannot be blocked. If something is wrong, please write to an administrator.'));
+    else sorry();
     return false;
   }
-  announce(`${shown(username)} is no longer blocked`);
-  emit('unblocked', username);
+  announce(`${shown(username)} is ${isBlocked ? '' : 'no longer '}blocked`);
+  emit('blocked', { username, isBlocked });
   return true;
 }

@@ -19,7 +19,8 @@ KNOWN_SESSIONS = 16_384
 class Callers:
     """The callers of the Authorization headers with which calls have been authorized.
 
-    Before that a header proves nothing: a client could invent one for every request and have a turn for each.
+    A header that has not been authorized proves nothing: a client could invent one for every request, and would get a
+    turn for each.
     """
 
     def __init__(self) -> None:
@@ -38,5 +39,5 @@ class Callers:
 
 
 def caller_at(host: str) -> Caller:
-    """The caller of an address. One client has a whole /64 network of IPv6."""
+    """The caller of an address. Of IPv6 it is the /64 network, because one client can use all of it."""
     return Caller(address=network_of(host))

@@ -1,4 +1,4 @@
-"""How many connections are kept, how much they hold, and for how long, by the monotonic clock."""
+"""The limits on connections: their number, the memory that they hold, and how long they may wait."""
 
 import heapq
 import resource
@@ -18,7 +18,7 @@ IDLE_SECONDS = 120.0
 """A connection is closed after this time between two requests."""
 
 CROWDED_IDLE_SECONDS = 5.0
-"""The same while more than five eighths of the connections are in use."""
+"""The same while more than five eighths of the allowed connections are open."""
 
 READ_SECONDS = 60.0
 """A connection is closed if its client has not read a response completely after this time."""
@@ -45,8 +45,8 @@ DESCRIPTORS_PER_THREAD = 3
 
 
 class ConnectionLimits:
-    """Closes connections that have exceeded a time limit, and connections of whoever has most when there are too many
-    or they hold too much.
+    """Closes overdue connections. Where there are too many, or they hold too much memory, closes those of the caller
+    who has most.
     """
 
     def __init__(self, threads: int) -> None:
@@ -83,11 +83,11 @@ class ConnectionLimits:
 def close_of_greatest_holders(
     connections: Collection["Connection"], cost_of: Callable[["Connection"], int], limit: int
 ) -> None:
-    """If the costs exceed the limit, close connections until a quarter of it is free: each time one of the caller whose
-    costs are highest.
+    """If the costs exceed the limit, close connections until a quarter of the limit is free. Each time the caller with
+    the highest costs loses one.
 
-    Of a caller's connections those with a request that has not arrived or a response that has not been read come first,
-    then idle ones; of each, those that have waited longest.
+    Of a caller's connections, unfinished ones (request incomplete or response unread) are closed first, then idle ones;
+    among equals, the one that has waited longest.
     """
     costs = {connection: cost_of(connection) for connection in connections}
     total = sum(costs.values())
@@ -113,7 +113,7 @@ def _closed_last_first(connection: "Connection") -> tuple[bool, bool, float]:
 
 
 def _raise_descriptor_limit(others: int) -> int:
-    """The number of connections for which the process may have descriptors, after raising its limit if it can."""
+    """Raises the limit on open files if it can; returns how many connections it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTION_LIMIT + others
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Queues in which the callers take turns, however much each of them asks for."""
+"""Queues in which the callers take turns, however many items each of them has."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class FairQueue(Generic[Item]):
 
 
 class SharedQueue(FairQueue[Item]):
-    """A fair queue that gives a caller nothing while so many of its items are being worked on as are its share."""
+    """A fair queue that holds a caller's items back while as many of them are in progress as its share allows."""
 
     def __init__(self, caller_of: Callable[[Item], Caller], share: int) -> None:
         super().__init__(caller_of)
@@ -66,7 +66,7 @@ class SharedQueue(FairQueue[Item]):
         return item
 
     def end(self, caller: Caller) -> None:
-        """The work on an item of the caller has ended, so the caller has a turn again."""
+        """The work on an item of the caller has ended; its held items get a turn again."""
         self._begun[caller] -= 1
         if not self._begun[caller]:
             del self._begun[caller]

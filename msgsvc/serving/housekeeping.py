@@ -1,4 +1,4 @@
-"""The thread that deletes ended sessions, whether or not anybody calls."""
+"""The thread that deletes ended sessions, also when no requests come."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ class Housekeeping:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after what it is doing."""
+        """Let the thread end after the current run."""
         self._stopping.set()
 
     def _run(self) -> None:

@@ -7,8 +7,8 @@ HEADER_LIMIT = 16 * 1024
 """Bytes of the request line and the headers."""
 
 RECEIVE_LIMIT = 16 * 1024 * 1024
-"""Bytes of a body that are received, however few the application reads before it answers with 413. Many clients, and
-Caddy, read no response before they have sent all. A longer body is refused at once, and the connection closed.
+"""Bytes of a body that are received before the answer is 413. Many clients, and Caddy, read no response before they
+have sent the whole body. A longer body is refused at once, and the connection closed.
 """
 
 METHOD_LIMIT = 32

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from msgsvc.serving.waitress_adapter.task import Task
 
 BUDGET_SECONDS = 0.002
-"""Time per iteration for handling reads. The rest waits, so that a caller who comes later gets a turn before it."""
+"""Time per iteration for handling reads. The rest waits for the next one, so that new callers get a turn first."""
 
 BATCH_LIMIT = 64
 """At most this many reads are handled before their responses are sent, so that none waits long for the others."""

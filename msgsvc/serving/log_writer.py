@@ -1,4 +1,4 @@
-"""Writes to standard error on a thread of its own, so that a log that nobody reads stops no other thread."""
+"""Writes to standard error on a thread of its own, so that a log that is not read blocks no other thread."""
 
 import io
 import os
@@ -11,7 +11,7 @@ QUEUE_LIMIT = 10_000
 """Lines that wait to be written; further ones are lost. A request line has 300 bytes, so these are about 3 MB."""
 
 COLLECT_SECONDS = 0.02
-"""Lines of this time are written together, which costs less than a write for each."""
+"""Lines that come within this time are written together, which costs less than one write each."""
 
 DRAIN_SECONDS = 1.0
 """How long the end of the process waits for the last lines."""
@@ -64,13 +64,13 @@ class LogWriter(io.TextIOBase):
             unwritten = self._write(texts)
             with self._changed:
                 if unwritten:
-                    # The line that says how many were lost was the last of the texts, and is no loss.
+                    # The loss line, last of the texts, is no loss itself, but the number in it is unreported.
                     self._lost += unwritten + (lost - 1 if lost else 0)
                 self._is_writing = False
                 self._changed.notify_all()
 
     def _write(self, texts: list[str]) -> int:
-        """Returns how many lines were lost. A line that was begun is kept and ended by the next call."""
+        """Returns how many lines were lost. The next call writes the rest of a line that was written in part."""
         data = self._begun_line + "".join(texts).encode("utf-8", "backslashreplace")
         is_begun = bool(self._begun_line)
         self._begun_line = b""
@@ -91,7 +91,7 @@ class LogWriter(io.TextIOBase):
 
 
 def _wait_until_writable(descriptor: int) -> None:
-    """Whoever started the process may have made the descriptor non-blocking."""
+    """The descriptor may be non-blocking, because the parent process made it so."""
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT)
     poller.poll()

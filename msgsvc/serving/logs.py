@@ -66,7 +66,7 @@ class TextFormatter(logging.Formatter):
 
 
 def line_of(level: int, message: str, formatter: logging.Formatter) -> str:
-    """A line for what is not logged through a logger."""
+    """A log line that does not come from a logger."""
     record = logging.makeLogRecord({"levelname": logging.getLevelName(level), "msg": message})
     return f"{formatter.format(record)}\n"
 
@@ -85,10 +85,10 @@ def configure(log_format: str) -> None:
     handler = logging.StreamHandler(writer)
     handler.setFormatter(formatter)
     logging.captureWarnings(True)
-    # The logging HOWTO names these under Optimization: each line would pay for facts that no formatter here uses.
+    # The logging HOWTO names these under Optimization: they cost time on each line, and no formatter here uses them.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    # "Client disconnected" with the whole path is a line that any client can make as long and as often as it likes.
+    # waitress logs "Client disconnected" with the whole path, so a client could flood the log with long lines.
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""Decides which thread answers a request, by the lane of its route and by what the database can do."""
+"""Decides which thread answers a request: by the lane of its route, and by what the engine supports."""
 
 from typing import TYPE_CHECKING
 

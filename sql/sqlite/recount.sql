@@ -1,4 +1,4 @@
--- Everything derived from messages and users, counted anew: after a migration, and where a host's DDL dropped a trigger.
+-- Recounts everything derived from messages and users: after a migration, and where a host's DDL dropped a trigger.
 -- Mailboxes first: without them the triggers on conversations have nothing to update.
 DELETE FROM msgsvc_mailboxes;
 DELETE FROM msgsvc_conversations;
@@ -13,7 +13,7 @@ FROM (
 ) AS c;
 DELETE FROM msgsvc_messages_before;
 
--- Rights are only added.
+-- Reply rights are only added: they outlive the messages.
 INSERT INTO msgsvc_reply_rights (reader, writer)
 SELECT DISTINCT recipient_username COLLATE BINARY, sender_username COLLATE BINARY
 FROM messages

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from processes import WAIT_SECONDS, environment, msgsvc
+from requirements import needs
 from served import call, serving
 
 API = "/api/messages"
@@ -292,17 +292,12 @@ def send_with_urllib(line: str) -> int:
 
 def send_with_curl(line: str) -> int:
     """Runs the line in a shell."""
+    needs("curl", "apt-get install curl")
     ran = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS)
     return int(ran.stdout.split()[1])
 
 
-@pytest.mark.parametrize(
-    "send",
-    [
-        pytest.param(send_with_curl, marks=pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")),
-        send_with_urllib,
-    ],
-)
+@pytest.mark.parametrize("send", [send_with_curl, send_with_urllib])
 def test_every_line_that_the_demo_prints_works_when_pasted(tmp_path: Path, send: Callable[[str], int]) -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "msgsvc", "demo", "--port", "0"],

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from page_people import Hire, LogIn, Person, fill_login
+from looks import freeze
+from page_people import Hire, LogIn, Person
 from requirements import needs, unavailable
 from served import Service, serving
 
@@ -79,12 +80,15 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def log_in(open_page: Callable[..., Any]) -> LogIn:
-    """The page of a person who has logged in, at the address given."""
+    """The page of a person who has logged in, at the address given. `frozen` stops the clock of the page."""
 
-    def log_in(person: Person, fragment: str = "", **options: Any) -> Any:
-        page = open_page(fragment=fragment, **options)
-        fill_login(page, person.name)
-        page.get_by_role("button", name=f"Account {person.name}").wait_for(state="attached")
+    def log_in(person: Person, fragment: str = "", *, frozen: bool = False, **options: Any) -> Any:
+        page = open_page(f"{person.service.url}/", "icon.svg", **options)
+        page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", person.new_token())
+        if frozen:
+            freeze(page)
+        page.goto(f"{person.service.url}/{fragment}")
+        page.locator(".account", has_text=person.name).wait_for(state="attached")
         return page
 
     return log_in

@@ -1,5 +1,6 @@
 """How the tests find things on the page, by the names that people hear."""
 
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -50,3 +51,35 @@ def poll_until(page: Any, locator: Any) -> None:
             locator.first.wait_for(timeout=300)
             return
     raise AssertionError(f"never seen: {locator}")
+
+
+def freeze(page: Any) -> None:
+    """From the next address on, the time of the page goes on by `page.clock.run_for` alone."""
+    now = time.time()
+    page.clock.install(time=now)
+    page.clock.pause_at(now + 1)
+
+
+def hide(page: Any) -> None:
+    """As when another tab comes to the front."""
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def show_again(page: Any) -> None:
+    page.evaluate("delete document.hidden")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def requests_of(page: Any, method: str, part: str) -> list[Any]:
+    """The requests that the page makes from now on: a list that grows."""
+    made: list[Any] = []
+    page.on(
+        "request", lambda request: made.append(request) if request.method == method and part in request.url else None
+    )
+    return made
+
+
+def settle(page: Any) -> None:
+    """Gives the page the time of another call, to take in what it was answered."""
+    page.evaluate("fetch('icon.svg').then(answer => answer.text())")

@@ -10,7 +10,6 @@ from werkzeug.security import generate_password_hash
 
 PASSWORD = "three words together"
 PASSWORD_HASH = generate_password_hash(PASSWORD, method="pbkdf2:sha256:1")
-MESSAGES = "/api/messages"
 
 
 class Person:
@@ -19,12 +18,12 @@ class Person:
     def __init__(self, service: Service, database: str, name: str, role: str) -> None:
         self.name = name
         self.role = role
-        self._service = service
+        self.service = service
         self._database = database
         self._authorization = add_people(database, **{name: role})[name]
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        answer = self._service.call(method, f"{MESSAGES}{path}", body, Authorization=self._authorization)
+    def call(self, method: str, path: str, body: object = None, under: str = "/api/messages") -> Any:
+        answer = self.service.call(method, f"{under}{path}", body, Authorization=self._authorization)
         assert answer.status < 300, answer
         return answer.json
 
@@ -37,6 +36,10 @@ class Person:
         with closing(sqlite3.connect(self._database)) as connection, connection:
             connection.execute("DELETE FROM msgsvc_sessions WHERE username = ?", (self.name,))
         self._authorization = sign_in(self._database, **{self.name: self.role})[self.name]
+
+    def new_token(self) -> str:
+        """The token of another session."""
+        return sign_in(self._database, **{self.name: self.role})[self.name].removeprefix("Bearer ")
 
     def unread(self) -> int:
         unread: int = self.call("GET", "/unread")["total_unread"]

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from looks import heading
+from page_people import Hire, LogIn
 from werkzeug.test import Client
 
 import msgsvc
@@ -19,6 +21,12 @@ POLICY = (
 )
 
 GZIP = {"Accept-Encoding": "gzip"}
+LIMIT = 30 * 1024
+
+TRANSFERRED = """() => Object.fromEntries(['navigation', 'resource']
+  .flatMap((type) => performance.getEntriesByType(type))
+  .map(({ name, encodedBodySize }) => [new URL(name).pathname, encodedBodySize])
+  .filter(([path]) => !path.startsWith('/api/')))"""
 
 
 def application(authenticate: object = None, **settings: str) -> Client:
@@ -94,10 +102,35 @@ def test_embedded_the_page_hears_who_the_host_has_logged_in() -> None:
     assert answer.json == {"username": "uma", "role": "user"}
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", "none"])
+def test_another_site_gets_the_files_but_not_who_is_logged_in(site: str) -> None:
+    settings = Settings(database=":memory:", page="/messages")
+    app = create_app(settings, authenticate=msgsvc.remote_user)
+    testing.Client(app).as_user("uma", "user")
+    marked = {"headers": {"Sec-Fetch-Site": site}, "environ_base": {"REMOTE_USER": "uma"}}
+    answer = Client(app).get("/messages/session", **marked)
+    if site == "cross-site":
+        assert (answer.status_code, answer.json["code"]) == (403, "cross_site")
+        assert "uma" not in answer.text
+    else:
+        assert (answer.status_code, answer.json["username"]) == (200, "uma")
+    for name in FILES:
+        assert Client(app).get(f"/messages{served_path(name)}", **marked).status_code == 200, name
+
+
 def test_all_files_together_are_small() -> None:
     client = application()
     sizes = {name: len(client.get(served_path(name), headers=GZIP).data) for name in FILES}
-    assert sum(sizes.values()) <= 30 * 1024, json.dumps(sizes)
+    assert sum(sizes.values()) <= LIMIT, json.dumps(sizes)
+
+
+def test_a_browser_transfers_no_more_than_that(hire: Hire, log_in: LogIn) -> None:
+    page = log_in(hire("admin"), "#/audit")
+    heading(page, "Audit").wait_for()
+    sizes = page.evaluate(TRANSFERRED)
+    assert sizes.keys() == {served_path(name) for name in FILES}
+    assert all(sizes.values())
+    assert sum(sizes.values()) <= LIMIT, json.dumps(sizes)
 
 
 @pytest.mark.parametrize("name", FILES)

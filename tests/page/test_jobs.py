@@ -30,7 +30,8 @@ def test_only_unread_filters_and_offers_the_way_back(hire: Hire, log_in: LogIn) 
     wait_for_live(page, "1 conversation with unread messages")
     row(page, uma.name).click()
     messages(page).wait_for()
-    button(page, "Show all conversations").wait_for()
+    page.wait_for_function("() => document.title === 'Messages'")
+    poll_until(page, button(page, "Show all conversations"))
     button(page, "Show all conversations").click()
     row(page, ugo.name).wait_for()
 
@@ -208,17 +209,3 @@ def test_a_deep_link_survives_the_login_and_a_reload(hire: Hire, log_in: LogIn) 
     page.reload()
     messages(page).wait_for()
     assert page.url.endswith(f"#/conversation/{thea.name}")
-
-
-def test_two_people_write_to_each_other(hire: Hire, log_in: LogIn) -> None:
-    thea, uma = hire("therapist"), hire("user")
-    thea.send(uma, "start")
-    pages = {who.name: log_in(who, f"#/conversation/{other.name}") for who, other in ((thea, uma), (uma, thea))}
-    for who, other in ((thea, uma), (uma, thea), (thea, uma)):
-        write(pages[who.name], other.name, f"from {who.name}")
-        button(pages[who.name], "Send").click()
-        wait_for_live(pages[who.name], "Sent")
-        poll_until(pages[other.name], messages(pages[other.name]).get_by_text(f"from {who.name}").last)
-    expected = ["start", f"from {thea.name}", f"from {uma.name}", f"from {thea.name}"]
-    for page in pages.values():
-        assert messages(page).all_inner_texts() == expected

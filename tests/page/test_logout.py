@@ -88,7 +88,8 @@ def test_the_warning_offers_to_stay(hire: Hire, log_in: LogIn) -> None:
     page.get_by_role("dialog", name="Are you still here?").wait_for()
     assert page.title() == "Logging out soon · Messages"
     assert page.evaluate("document.activeElement.textContent") == "Stay logged in"
-    in_dialog(page, "Stay logged in").click()
+    with page.expect_response("**/api/auth/session"):
+        in_dialog(page, "Stay logged in").click()
     page.get_by_role("dialog").wait_for(state="detached")
     page.clock.fast_forward(3 * 60_000)
     assert heading(page, "Conversations").is_visible()

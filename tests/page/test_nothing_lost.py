@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from looks import button, heading, messages, row, wait_for_live, write
+from looks import button, heading, messages, requests_of, row, settle, wait_for_live, write
 from page_people import Hire, LogIn, fill_login
 
 SEND = "**/api/messages/send"
@@ -151,6 +151,61 @@ def test_a_double_click_sends_one_message(hire: Hire, log_in: LogIn) -> None:
     button(page, "Send").dblclick()
     wait_for_live(page, "Sent")
     assert len(uma.messages(thea)) == 1
+
+
+def test_sending_again_while_the_answer_is_slow_sends_one_message(hire: Hire, log_in: LogIn) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    page = log_in(uma, f"#/conversation/{thea.name}")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route(SEND, hold)
+    write(page, thea.name, "once")
+    button(page, "Send").click()
+    page.get_by_text("Sending…").wait_for()
+    page.get_by_label(f"Write to {thea.name}").press("Control+Enter")
+    button(page, "Send").click(force=True)
+    settle(page)
+    assert len(held) == 1
+    held[0].continue_()
+    wait_for_live(page, "Sent")
+    assert len(uma.messages(thea)) == 1
+
+
+def test_logout_ends_what_is_being_sent(hire: Hire, log_in: LogIn) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
+    page.route(SEND, lambda route: route.abort(), times=1)
+    write(page, thea.name, "not after my logout")
+    button(page, "Send").click()
+    page.get_by_text("We do not know yet whether it arrived").wait_for()
+    attempts = requests_of(page, "POST", "/send")
+    button(page, f"Account {uma.name}").click()
+    button(page, "Log out").click()
+    fill_login(page, uma.name)
+    heading(page, "Conversations").wait_for()
+    page.clock.run_for(5 * 60_000)
+    settle(page)
+    assert attempts == []
+
+
+def test_a_new_message_survives_an_ended_session(hire: Hire, log_in: LogIn) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    page = log_in(uma, "#/new")
+    page.get_by_label("Send to").fill(thea.name)
+    page.locator(".results button", has_text=thea.name).click()
+    page.get_by_label("Subject (optional)").fill("A question")
+    page.get_by_label("Your message").fill("half a thought")
+    uma.end_sessions()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.get_by_text("You were logged out.").wait_for()
+    assert "half a thought" not in page.content()
+    fill_login(page, uma.name)
+    page.get_by_label("Your message").wait_for()
+    assert page.get_by_label("Your message").input_value() == "half a thought"
+    assert page.get_by_label("Subject (optional)").input_value() == "A question"
 
 
 def test_too_many_messages_wait_as_the_service_says(hire: Hire, log_in: LogIn) -> None:

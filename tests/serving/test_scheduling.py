@@ -96,7 +96,7 @@ SqliteStorage.batch = fail
             service.call("POST", f"{API}/send", message, Authorization=token)
         assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
         assert service.stop() == 0
-        assert "given up: MemoryError" in service.log.read_text()
+        assert "closed after an error: MemoryError" in service.log.read_text()
         assert "sentinel" not in service.log.read_text()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from notes import SCHEMA, STATEMENTS
 from old_databases import schema
+from requirements import unavailable
 from storage_faults import Disk
 
 from msgsvc.storage.sqlite.migrations import migrate
@@ -37,12 +38,12 @@ def fresh_schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
+        unavailable("only root may mount a file system")
     disk = Disk(tmp_path / "disk")
     disk.directory.mkdir()
     try:
         disk.mount("size=2m")
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"a file system cannot be mounted here: {error.stderr!r}")
+        unavailable(f"a file system cannot be mounted here: {error.stderr!r}")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk.directory)], check=True)

@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import shutil
 import signal
 import sqlite3
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from requirements import needs
 from served import Service, call, serving, sign_in
 from support import API
 
@@ -111,8 +111,8 @@ def system_calls(trace: str) -> list[tuple[int, int, str]]:
 
 
 @pytest.mark.fault
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_message_is_synced_before_its_201_is_sent(database_path: str, tmp_path: Path) -> None:
+    needs("strace", "apt-get install strace")
     tokens = sign_in(database_path, uma="user", **SENDERS)
     trace = tmp_path / "trace"
     strace = ("strace", "-f", "-y", "-s", "10000", "-o", str(trace), "-e", "pwrite64,fsync,fdatasync,sendto")

@@ -14,6 +14,7 @@ import pytest
 from mount_namespaces import with_mounts, with_read_only_root
 from old_databases import USERS, insert_rows, messages_table
 from processes import Ran, environment, msgsvc
+from requirements import needs, unavailable
 from served import Service, serving, sign_in
 from storage_faults import Disk, assert_refused_in_one_line
 from support import API, faults
@@ -121,11 +122,10 @@ def without_shared_memory(tmp_path: Path) -> Iterator[Path]:
     directory, source = tmp_path / "fuse", tmp_path / "source"
     directory.mkdir()
     source.mkdir()
-    if not shutil.which("bindfs") or not Path("/dev/fuse").exists():
-        pytest.skip("bindfs or /dev/fuse is missing")
+    needs("bindfs", "apt-get install bindfs")
     mounted = subprocess.run(["bindfs", "-o", "direct_io", source, directory], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"bindfs cannot mount here: {mounted.stderr!r}")
+        unavailable(f"bindfs cannot mount here: {mounted.stderr!r}")
     yield directory
     subprocess.run(["umount", "--lazy", directory], check=True)
 

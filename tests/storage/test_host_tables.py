@@ -70,7 +70,7 @@ def test_what_a_rebuilt_table_lost_is_restored_and_counted_at_the_next_start(
     people["thea"].close()
 
     with closing(create_app(Settings(database=database_path))) as app:
-        assert "restored what somebody's DDL dropped" in caplog.text
+        assert "restored what a host's DDL had dropped" in caplog.text
         again = Client(app)
         assert again.get("/healthz").status_code == 200
         uma = again.as_user("uma")

@@ -17,7 +17,7 @@ from served import serving, sign_in
 from msgsvc import Settings, create_app
 from msgsvc.testing import Client
 
-NOTICE = "waits to be migrated until another process gives its lock back"
+NOTICE = "waits for the lock of another process"
 
 
 @contextmanager

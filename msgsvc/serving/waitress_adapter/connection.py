@@ -20,7 +20,7 @@ logger = logging.getLogger("msgsvc")
 
 
 class Connection(HTTPChannel):
-    """A connection: its requests, one of which at a time has a task, and its unsent responses."""
+    """A connection: its requests, its unsent responses, and the task of the one request that is being answered."""
 
     server: "Listener"
     parser_class = RequestParser
@@ -59,7 +59,7 @@ class Connection(HTTPChannel):
         return self.total_outbufs_len
 
     def held_bytes(self) -> int:
-        """How much of responses that are unsent and of requests that have not been answered is in memory."""
+        """Bytes in memory of unsent responses and of requests that have not been answered."""
         requests = self.requests if self.request is None else [*self.requests, self.request]
         return self._unsent.held_bytes() + sum(request.held_bytes() for request in requests)
 
@@ -88,7 +88,7 @@ class Connection(HTTPChannel):
         return received
 
     def find_caller(self) -> None:
-        """Find out whose turn the next request takes."""
+        """Find the caller whose turn the next request takes."""
         self.caller = self.server.callers.find(self.requests[0].headers.get("AUTHORIZATION"), self.address)
 
     def begin_task(self) -> Task:
@@ -149,6 +149,6 @@ class Connection(HTTPChannel):
 
 def close_after_error(connections: Iterable[Connection], error: Exception) -> None:
     """An unexpected error closes its connections, but does not end the thread."""
-    logger.error("connections were given up: %s", type(error).__name__)
+    logger.error("connections were closed after an error: %s", type(error).__name__)
     for connection in connections:
         connection.close_soon()

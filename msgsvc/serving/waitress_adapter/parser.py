@@ -15,7 +15,7 @@ OBJECT_BYTES = 2048
 class BodyBuffer:
     """Keeps as much of a body as the application reads, and counts the rest.
 
-    waitress would keep it all, and put what is larger than 512 KiB into a temporary file.
+    waitress would keep all of it, bodies over 512 KiB in a temporary file.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class RequestParser(HTTPRequestParser):
     command: str  # type: ignore[assignment]  # The stubs say bytes.
 
     path = ""
-    """waitress logs the path when the client has gone, also that of a request refused before its path was parsed."""
+    """A default, because waitress also logs the path of a request that was refused before its path was parsed."""
 
     def held_bytes(self) -> int:
         """About how much memory the request takes."""

@@ -4,7 +4,7 @@ from collections import deque
 
 
 class UnsentResponses:
-    """Takes the place of waitress's buffer, which copies, and puts much into temporary files."""
+    """Replaces waitress's buffer, which copies the bytes and writes large ones to temporary files."""
 
     def __init__(self) -> None:
         self._responses: deque[bytes] = deque()
@@ -14,7 +14,7 @@ class UnsentResponses:
         return self.held_bytes() - self._sent
 
     def held_bytes(self) -> int:
-        """What is in memory: also what has been sent of the first response."""
+        """Bytes in memory, which includes the part of the first response that has been sent."""
         return sum(map(len, self._responses))
 
     def append(self, response: bytes) -> None:
@@ -25,7 +25,7 @@ class UnsentResponses:
         """At most so many of the next bytes to send."""
         return memoryview(self._responses[0])[self._sent : self._sent + count]
 
-    def skip(self, count: int, _allow_prune: bool) -> None:  # waitress gives it by place.
+    def skip(self, count: int, _allow_prune: bool) -> None:  # waitress passes it by position.
         """So many bytes have been sent."""
         self._sent += count
         if self._sent == len(self._responses[0]):

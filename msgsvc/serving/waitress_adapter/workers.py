@@ -1,4 +1,4 @@
-"""The worker threads: waitress's, which take their work from a fair queue."""
+"""The worker threads: waitress's, with a fair queue."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -11,7 +11,7 @@ from msgsvc.serving.fair_queue import SharedQueue
 
 
 class Work(NamedTuple):
-    """What a worker is to do, as waitress wants it."""
+    """Work for a worker, with the methods that waitress calls."""
 
     caller: Caller
     service: Callable[[], None]
@@ -28,7 +28,7 @@ class Workers(ThreadedTaskDispatcher):
         self.set_thread_count(threads)
 
     def run(self, caller: Caller, work: Callable[[], None], cancel: Callable[[], None] = lambda: None) -> None:
-        """Let a worker do the work in the caller's turn; or cancel it, if the server stops before."""
+        """Let a worker do the work in the caller's turn; cancel is called instead if the server stops first."""
 
         def service() -> None:
             try:

@@ -45,7 +45,7 @@ def _refuse_target(path: str, target: Path, *, overwrite: bool) -> None:
     if not target.parent.is_dir():
         raise BackupRefusedError(f"{target} is in no directory that exists")
     if target.name.endswith(_COMPANIONS):
-        raise BackupRefusedError(f"{target} has the name of a log; SQLite would take it for one")
+        raise BackupRefusedError(f"{target} has the name of a write-ahead log or journal; SQLite would take it for one")
     if not os.path.lexists(target):
         return
     if not overwrite:
@@ -63,6 +63,6 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _remove_companions(path: str) -> None:
-    """A log that an older file of the name left behind would be taken for the new file's."""
+    """SQLite would apply the WAL or journal of an older file of this name to the new one."""
     for suffix in _COMPANIONS:
         Path(path + suffix).unlink(missing_ok=True)

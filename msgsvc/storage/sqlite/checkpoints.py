@@ -1,4 +1,4 @@
-"""When the write-ahead log is checkpointed: often enough to bound it, seldom enough to cost writers little."""
+"""When the write-ahead log (WAL) is checkpointed: often enough to bound it, seldom enough to cost writers little."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 """Readers can keep the WAL from restarting. Beyond this length a commit waits for them, BUSY_SECONDS at most."""
 
 CHECKPOINT_RETRY_SECONDS = 10.0
-"""How long no commit waits for readers again after one did in vain."""
+"""Time after a commit has waited for readers without success in which no other commit waits for them."""
 
 
 def checkpoint_late(connection: Connection) -> None:
@@ -32,13 +32,13 @@ def checkpoint_late(connection: Connection) -> None:
 
 def checkpoint_whole(connection: Connection) -> None:
     """Writes all that the WAL holds into the database and empties it. Raises StorageError."""
-    ((is_held, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    if is_held:
+    ((is_blocked, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if is_blocked:
         raise StorageError("storage_unavailable", "readers hold the write-ahead log of the file that was replaced")
 
 
 class WalBound:
-    """Restarts the WAL where SQLite's own checkpoints cannot, because somebody is always reading."""
+    """Empties the WAL where SQLite's own checkpoints cannot, because there is always a reader."""
 
     def __init__(self, wal: Path) -> None:
         self._wal = wal
@@ -56,8 +56,8 @@ class WalBound:
             if not is_long or time.monotonic() < self._retry_at:
                 return
             raw.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
-            ((is_held, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if is_held:
+            ((is_blocked, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if is_blocked:
                 self._retry_at = time.monotonic() + CHECKPOINT_RETRY_SECONDS
                 logger.warning("readers hold the write-ahead log, which is %d bytes long", wal_bytes)
         except (OSError, sqlite3.Error) as error:

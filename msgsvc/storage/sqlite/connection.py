@@ -32,7 +32,7 @@ class Connection:
     ) -> None:
         """mode is SQLite's, as in a URI (sqlite.org/uri.html). Raises StorageError.
 
-        on_open is called when the file is open and neither it nor its log has been read.
+        on_open is called when the file is open, before the file or its WAL is read.
         """
         self._statements = statements
         self._is_open = True
@@ -58,7 +58,7 @@ class Connection:
             raise
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
-        """Runs one statement given as text; its rows. Text of a host that is not UTF-8 is decoded as far as it is."""
+        """Runs one statement given as text; its rows. Bytes of a host's text that are not UTF-8 become U+FFFD."""
         try:
             return self.raw.execute(sql, parameters or {}).fetchall()
         except sqlite3.Error as error:
@@ -145,8 +145,9 @@ def wal_path(path: str) -> Path:
 def inspection_mode(path: str) -> str:
     """The mode in which reading a file changes nothing: a connection that may write checkpoints the WAL at its end.
 
-    In a directory that may not be written SQLite reads a WAL only with its index, and needs none where none has been
-    begun. Raises StorageError where that index is missing.
+    In a directory that is not writable, SQLite reads a WAL only together with its index. Without a WAL it needs
+    neither.
+    Raises StorageError where that index is missing.
     """
     wal = wal_path(path)
     holds_commits = wal.exists() and wal.stat().st_size > 0
@@ -156,7 +157,8 @@ def inspection_mode(path: str) -> str:
         return "ro"
     if holds_commits:
         raise StorageError(
-            "storage_unavailable", "its write-ahead log cannot be read where nothing may be written; copy both files"
+            "storage_unavailable",
+            "its write-ahead log cannot be read in a directory that is not writable; copy both files",
         )
     return "ro&immutable=1"
 
@@ -175,9 +177,9 @@ _spill_lock = threading.Lock()
 
 
 def _spill_beside(raw: sqlite3.Connection, path: str) -> None:
-    """Lets SQLite make its temporary files in the directory of the database, where there is room or nothing works.
+    """Lets SQLite create its temporary files in the directory of the database, which must have room anyway.
 
-    There may be no other directory that may be written, and a full one would look like a full disk. In memory a change
+    No other directory may be writable, and a full one would look like a full disk. In memory a change
     of 100,000 messages would take 400 MB. The pragma sets a variable of the process, so it is only run for a new value.
     """
     directory = str(Path(path).parent)

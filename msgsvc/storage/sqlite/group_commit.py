@@ -129,7 +129,7 @@ class GroupCommit:
         if self._commit and self._connection:
             return self._commit, self._connection
         if self._failure and self._refused_at > queued_at:
-            raise StorageError(self._failure.code, f"as the writer ahead: {self._failure}")
+            raise StorageError(self._failure.code, f"the writer ahead failed: {self._failure}")
         if result_code(self._failure) == sqlite3.SQLITE_READONLY:
             self._close_idle_readers()
         self._failure = None
@@ -176,7 +176,7 @@ class GroupCommit:
     def pause(self, seconds: float = PAUSE_SECONDS) -> bool:
         """Commits the batch, closes the connection, and lets nobody write until resume().
 
-        False where the running transaction does not end in time; nothing is closed or held up then.
+        False where the running transaction does not end in time; then nothing is closed and writers work on.
         """
         paused = self._write_lock.acquire(timeout=seconds)
         if paused and self._commit and self._connection:
@@ -187,12 +187,12 @@ class GroupCommit:
         return paused
 
     def resume(self) -> None:
-        """Lets writers go on after pause()."""
+        """Lets writers work again after pause()."""
         self._write_lock.release()
 
 
 def _for_the_others(failure: StorageError) -> StorageError:
-    """What the writers hear whose work was rolled back with the one that failed."""
+    """The error for the other writers of the batch, whose work was rolled back too."""
     if failure.code != "refused_by_host":
         return failure
     return StorageError("storage_busy", f"a host's trigger rolled back the batch: {failure}")

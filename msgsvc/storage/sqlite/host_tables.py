@@ -29,7 +29,7 @@ def columns(connection: Connection, table: str) -> dict[str, Column]:
 
 
 def check_users(connection: Connection) -> None:
-    """Raises MigrationError where the table is not fit to be used as found."""
+    """Raises MigrationError where a host's table cannot be used as it is."""
     present = columns(connection, "users")
     if not present:
         return
@@ -74,7 +74,7 @@ def _specified_columns(first_migration: str) -> dict[str, Column]:
 
 
 def refuse_columns_not_filled(connection: Connection) -> None:
-    """Raises MigrationError naming a column that every send would fail on."""
+    """Raises MigrationError naming a column that makes every send fail."""
     for name, column in columns(connection, "messages").items():
         if column.is_required and column.default is None and not column.key and name not in _FILLED_BY_A_SEND:
             raise MigrationError(

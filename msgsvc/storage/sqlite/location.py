@@ -1,4 +1,4 @@
-"""Where a database lies: its real path, and whether SQLite can work there."""
+"""Where a database file is: its real path, and whether SQLite can work there."""
 
 import mmap
 import os
@@ -13,14 +13,14 @@ _MOUNT_POINT = 4
 
 
 def real_path(path: str) -> str:
-    """The absolute path with every link resolved, as SQLite resolves it: its log lies beside the file itself."""
+    """The absolute path with every link resolved, as SQLite resolves it: the WAL is beside the file itself."""
     return os.path.realpath(path)
 
 
 def require_suitable(path: str) -> None:
     """Raises MigrationError where SQLite's write-ahead log cannot work. Changes nothing."""
     if os.fsencode(path) in _mount_points():
-        raise MigrationError("the file is mounted singly, so its log would be lost; mount its directory")
+        raise MigrationError("only the file is mounted, so its write-ahead log would be lost; mount its directory")
     _require_shared_memory(Path(path).parent)
 
 
@@ -33,14 +33,14 @@ def _mount_points() -> set[bytes]:
 
 
 def _unescape(field: bytes) -> bytes:
-    """Blanks and backslashes are octal numbers there."""
+    """mountinfo writes blanks and backslashes as octal numbers."""
     for code in (b"\\040", b"\\011", b"\\012", b"\\134"):
         field = field.replace(code, bytes([int(code[1:], 8)]))
     return field
 
 
 def _require_shared_memory(directory: Path) -> None:
-    """A directory that lets no file be made is left to the error that follows from it."""
+    """A directory in which no file can be created passes here; opening the database fails then."""
     try:
         with tempfile.TemporaryFile(dir=directory) as scratch:
             scratch.truncate(mmap.PAGESIZE)

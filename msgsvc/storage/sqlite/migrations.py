@@ -24,13 +24,13 @@ WAIT_SECONDS = 600.0
 """How long a migration waits for another process, which may be migrating the same file."""
 
 PAUSE_SECONDS = 0.05
-"""Between two attempts: SQLite gives up at once where waiting would be a deadlock."""
+"""Pause between two attempts: SQLite fails at once where waiting would be a deadlock."""
 
 SILENT_SECONDS = 0.5
-"""How long it waits without saying so."""
+"""How long a migration waits before it logs that it does."""
 
 LOCK_SECONDS = 0.25
-"""How long SQLite waits at a time. No signal is heeded meanwhile."""
+"""Lock timeout of one attempt. Python handles no signal before SQLite returns."""
 
 CHECKED_BYTES = 64 * 1024 * 1024
 """A file up to this size is checked for damage at every start, which takes a fraction of a second."""
@@ -47,7 +47,7 @@ _SUPERSEDED_FILL = re.compile(r"^INSERT INTO msgsvc_conversations\b", flags=re.M
 
 
 def migrate(path: str, display_name_column: str = "") -> list[str]:
-    """Applies what is pending and restores what a host's DDL dropped; a line for each, none where nothing was to do.
+    """Applies what is pending and restores what a host's DDL dropped; a line for each, none if there was nothing to do.
 
     ``display_name_column`` is the setting; where it is empty, the column named last stays.
     Raises MigrationError having changed nothing, OSError where a missing file cannot be created.
@@ -65,9 +65,9 @@ def migrate(path: str, display_name_column: str = "") -> list[str]:
 
 
 def _migrate_patiently(path: str, files: dict[str, str], display_name_column: str) -> list[str]:
-    """Begins again as long as another process holds a lock: each attempt changes everything or nothing."""
+    """Repeats the attempt while another process holds a lock: each changes everything or nothing."""
     began = time.monotonic()
-    has_said_so = False
+    has_warned = False
     while True:
         try:
             return _migrate(path, files, display_name_column)
@@ -75,9 +75,9 @@ def _migrate_patiently(path: str, files: dict[str, str], display_name_column: st
             waited = time.monotonic() - began
             if error.code != "storage_busy" or waited > WAIT_SECONDS:
                 raise
-        if waited > SILENT_SECONDS and not has_said_so:
-            logger.warning("%s waits to be migrated until another process gives its lock back", path)
-            has_said_so = True
+        if waited > SILENT_SECONDS and not has_warned:
+            logger.warning("the migration of %s waits for the lock of another process", path)
+            has_warned = True
         time.sleep(PAUSE_SECONDS)
 
 
@@ -106,19 +106,19 @@ def _bring_up(connection: Connection, files: dict[str, str], display_name_column
     schema.restore(connection)
     connection.execute("COMMIT")
     if restored:
-        logger.warning("restored what somebody's DDL dropped, and counted anew: %s", ", ".join(restored))
+        logger.warning("restored what a host's DDL had dropped, and recounted the summaries: %s", ", ".join(restored))
     return names + [f"restored {name}" for name in restored]
 
 
 def require_ready(path: str) -> None:
-    """Makes a file ready that was put in the place of an open database, and applies no migration.
+    """Prepares a file that has replaced an open database, without applying a migration.
 
-    Raises MigrationError or StorageError where it is not sound.
+    Raises MigrationError or StorageError where it is not usable.
     """
     _refuse_damaged(path)
     with closing(Connection(path, {}, mode="rw", busy_seconds=0)) as connection:
         if pending(connection):
-            raise MigrationError(f"{path} has not the present schema; run msgsvc migrate")
+            raise MigrationError(f"{path} has an older schema; run msgsvc migrate")
         _make_ready(connection)
 
 

@@ -1,4 +1,4 @@
-"""A pool of connections that only read, each for one snapshot at a time; they never wait for a writer."""
+"""A pool of read-only connections, each used for one snapshot at a time; they never wait for a writer."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -56,21 +56,21 @@ class Readers:
         connection.close()
 
     def keep_one_open(self) -> None:
-        """Lets reads go on when the writing connection has to be closed: the last connection takes the WAL with it."""
+        """Keeps the WAL when the writing connection has to be closed: the last connection to close removes it."""
         if not self._idle:
             with self.snapshot() as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
 
     @contextmanager
     def all_idle(self) -> Iterator[list[Connection]]:
-        """The connections, none of which is used while the block lasts. Raises StorageError where one is used now."""
+        """The connections, unused until the block ends. Raises StorageError where one is in use."""
         with self._lock:
             if self._used:
                 raise StorageError("storage_unavailable", "the old files are still being read")
             yield self._idle
 
     def close_idle(self) -> bool:
-        """Closes the connections that nobody uses. Whether none is left.
+        """Closes the unused connections; whether none is left.
 
         SQLite opens a file read-only again while an old connection to it, opened read-only, is open.
         """

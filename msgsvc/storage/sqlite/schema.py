@@ -1,7 +1,7 @@
 """The tables, indexes, triggers and views of the service: which of them a database lacks, and how they are restored.
 
 A host that rebuilds its table users or messages (SQLite's twelve steps, Alembic's batch mode, a Django migration) drops
-the triggers and indexes on it without a word.
+the triggers and indexes on it silently.
 """
 
 from contextlib import closing
@@ -29,9 +29,9 @@ _OWN_OBJECTS = (
 
 
 def faults(connection: Connection) -> list[str]:
-    """The names of the objects that the database lacks or has otherwise.
+    """The names of the objects that the database lacks or that differ.
 
-    Of the indexes without our prefix, a host may have its own under the same name.
+    Indexes without our prefix may differ: a host may have its own under the same name.
     """
     present = _present(connection)
     return [
@@ -42,7 +42,7 @@ def faults(connection: Connection) -> list[str]:
 
 
 def missing_objects(connection: Connection) -> list[str]:
-    """The names of those that restore() can make anew: not an altered table, which may hold what is nowhere else."""
+    """The names of those that restore() can create: not an altered table, whose rows exist nowhere else."""
     present = _present(connection)
     return [name for name in faults(connection) if name not in present or present[name].kind != "table"]
 
@@ -54,10 +54,10 @@ def is_incomplete(connection: Connection, display_name_column: str) -> bool:
 
 
 def restore(connection: Connection) -> None:
-    """Creates what is missing, in the caller's transaction, and counts anew what is derived."""
+    """Creates what is missing, in the caller's transaction, and recounts what is derived."""
     specified = _specified_for(connection)
     while missing := missing_objects(connection):
-        # A view takes its triggers along when it is dropped, so they are missing only then.
+        # Dropping a view drops its triggers, so they are found missing only in the next round.
         for name in missing:
             connection.execute(f"DROP {specified[name].kind} IF EXISTS {name}")
             connection.execute(specified[name].sql)
@@ -101,7 +101,7 @@ def _specified_for(connection: Connection) -> dict[str, _Object]:
 
 @cache
 def _specified() -> dict[str, _Object]:
-    """What the migrations make in an empty database, in the order in which it can be made."""
+    """What the migrations create in an empty database, in an order in which it can be created."""
     with closing(Connection(":memory:", {}, mode="memory", busy_seconds=0)) as scratch:
         for script in load_migrations("sqlite").values():
             for statement in split_script(script):

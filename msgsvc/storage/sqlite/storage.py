@@ -22,12 +22,12 @@ from msgsvc.storage.sqlite.group_commit import GroupCommit
 from msgsvc.storage.sqlite.location import real_path
 from msgsvc.storage.sqlite.migrations import require_ready
 from msgsvc.storage.sqlite.readers import Readers, close_all
-from msgsvc.storage.sqlite.watch import FileWatch
+from msgsvc.storage.sqlite.watch import FileWatch, files_changed
 
 logger = logging.getLogger("msgsvc")
 
 REOPEN_SECONDS = 1.0
-"""How long after a vain attempt the next one is made to go on with what stands at the path."""
+"""Time between two attempts to open the files that have replaced the open ones."""
 
 
 class SqliteStorage(Storage):
@@ -91,14 +91,14 @@ class SqliteStorage(Storage):
             self._files.forget()
 
     def _reopen(self) -> None:
-        """Goes on with what stands at the path. Raises StorageError until that is sound."""
+        """Opens the files that the path names now. Raises StorageError while they are not usable."""
         if time.monotonic() < self._reopen_at:
             raise StorageError("storage_unavailable", self._reopen_failure)
         try:
-            with self._nobody_working() as readers:
+            with self._exclusive_access() as readers:
                 if self._files.is_unchanged():
                     return
-                self._let_go(readers)
+                self._close_old_files(readers)
                 require_ready(self.path)
                 self._files.forget()
                 self._complete_at = []
@@ -106,38 +106,42 @@ class SqliteStorage(Storage):
             self._reopen_at = time.monotonic() + REOPEN_SECONDS
             self._reopen_failure = str(error)
             raise StorageError("storage_unavailable", self._reopen_failure) from error
-        logger.warning("the database or its log was removed or replaced; going on with what stands at %s", self.path)
+        logger.warning("the database or its write-ahead log was removed or replaced; reopened %s", self.path)
 
     @contextmanager
-    def _nobody_working(self) -> Iterator[list[Connection]]:
+    def _exclusive_access(self) -> Iterator[list[Connection]]:
         """The idle readers, the only connections that are open while the block lasts. Raises StorageError."""
         if not self._group_commit.pause(seconds=0):
-            raise StorageError("storage_unavailable", "the database or its log was removed or replaced")
+            raise files_changed()
         try:
             with self._readers.all_idle() as readers:
                 yield readers
         finally:
             self._group_commit.resume()
 
-    def _let_go(self, readers: list[Connection]) -> None:
-        """Stores what the open log holds in its own database, and closes both."""
-        if readers and self._files.is_log_astray():
-            store = self._rescue if self._files.is_other_log_in_use() else checkpoint_whole
+    def _close_old_files(self, readers: list[Connection]) -> None:
+        """Checkpoints the open WAL into its own database, and closes both."""
+        if readers and self._files.is_wal_detached():
+            store = self._rescue if self._files.is_other_wal_in_use() else checkpoint_whole
             store(readers[-1])
         if not Path(self.path).exists():
             raise StorageError("storage_unavailable", f"{self.path} was removed")
         close_all(readers)
         if self._files.is_replaced():
-            self._files.remove_old_log()
-        self._files.forget_log()
+            self._files.remove_old_wal()
+        self._files.forget_wal()
 
     def _rescue(self, reader: Connection) -> None:
-        """Another process has written to the database without our log, which cannot be brought in any more."""
+        """Copies the database as the open WAL shows it: another process has written a WAL since, so a checkpoint of
+        this one would overwrite its commits.
+        """
         destination = Path(f"{self.path}.rescued-{secrets.token_hex(4)}")
         destination.touch(mode=0o600, exist_ok=False)
         with closing(Connection(str(destination), {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
             reader.copy_to(copy, lambda _percent: None)
-        logger.error("another process wrote without the log that was removed; what it held is in %s", destination)
+        logger.error(
+            "another process wrote after the write-ahead log was removed; its messages are kept in %s", destination
+        )
 
     def watch(self) -> None:
         """See Storage."""
@@ -164,9 +168,9 @@ class SqliteStorage(Storage):
         return self._group_commit.batch()
 
     def probe(self) -> None:
-        """Reads past every cache, and the head of the file past the write-ahead log as well.
+        """Reads the schema without any cache, and the first page of the file without the WAL.
 
-        What lies behind the head may be halfway through a checkpoint, so only the WAL tells whether it is sound.
+        A checkpoint may be writing the later pages at this moment, so they are not read without the WAL.
         """
         if not self._files.is_unchanged():
             self._reopen()
@@ -183,22 +187,22 @@ class SqliteStorage(Storage):
                 raise
 
     def _refuse_incomplete(self, connection: Connection) -> None:
-        """Looks for every object of ours, but only where the schema has changed since the last look."""
+        """Looks for every object of ours, but only where the schema has changed since the last probe."""
         version = connection.execute("PRAGMA schema_version")
         if version == self._complete_at:
             return
         missing = schema.missing_objects(connection)
         if missing:
             raise StorageError(
-                "storage_unavailable", f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores it"
+                "storage_unavailable", f"a host's DDL dropped {', '.join(missing)}; a restart or migrate restores it"
             )
         self._complete_at = version
 
     def close(self) -> None:
         """Closes the connections of this process and removes a ``:memory:`` file. Closing twice is harmless."""
         if not self._files.is_unchanged():
-            with suppress(StorageError, OSError), self._nobody_working() as readers:
-                self._let_go(readers)
+            with suppress(StorageError, OSError), self._exclusive_access() as readers:
+                self._close_old_files(readers)
         self._closed = True
         self._readers.close()
         if self.pause():
@@ -213,7 +217,7 @@ class SqliteStorage(Storage):
         return is_paused
 
     def resume(self) -> None:
-        """Lets writers go on after pause()."""
+        """Lets writers work again after pause()."""
         self._group_commit.resume()
 
 
@@ -223,10 +227,10 @@ def _remove_directory(directory: str, pid: int) -> None:
 
 
 def log_version() -> None:
-    """Logs the SQLite version, and warns of the WAL-reset fault (sqlite.org/wal.html) that 3.51.3 mended."""
+    """Logs the SQLite version, and warns of the WAL-reset bug (sqlite.org/wal.html), fixed in 3.51.3."""
     logger.info("SQLite %s", sqlite3.sqlite_version)
     if (3, 7, 0) <= sqlite3.sqlite_version_info < (3, 51, 3):
         logger.warning(
-            "this SQLite can damage a database in WAL mode when two processes commit and checkpoint at one moment; "
+            "this SQLite can damage a database in WAL mode when two processes commit and checkpoint at the same time; "
             "let one process at a time use the file, or install SQLite 3.51.3 or newer"
         )

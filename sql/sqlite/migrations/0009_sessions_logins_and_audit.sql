@@ -25,8 +25,8 @@ CREATE INDEX msgsvc_login_addresses_by_time ON msgsvc_login_addresses (username,
 DELETE FROM msgsvc_login_attempts
 WHERE subject LIKE 'user:%' AND NOT EXISTS (SELECT 1 FROM users AS u WHERE u.username = substr(subject, 6));
 
--- Who removes an account by SQL ends its access too. Suspension and blocks stay: a host may delete and insert a row
--- to change it, and that must not lift them.
+-- Deleting an account by SQL ends its access too. Suspension and blocks stay: a host may change a row by deleting and
+-- inserting it, and that must not lift them.
 CREATE TRIGGER msgsvc_users_after_delete AFTER DELETE ON users
 BEGIN
     DELETE FROM msgsvc_sessions WHERE username = old.username;
@@ -40,8 +40,8 @@ WHERE NOT EXISTS (SELECT 1 FROM users AS u WHERE u.username = msgsvc_credentials
 
 CREATE INDEX msgsvc_blocks_by_blocked ON msgsvc_blocks (blocked);
 
--- Whom a row is about: the subject, or the two participants of the conversation that was looked at. The actor is an
--- account or null; the source says by which way the call came.
+-- A row is about its subject, or about the two participants of the conversation that was looked at. The actor is an
+-- account or null; the source is api, command line, settings or login.
 CREATE TABLE msgsvc_audit_before AS
 SELECT id, actor, action, subject, reason, request_id, at FROM msgsvc_audit;
 
@@ -60,7 +60,7 @@ CREATE TABLE msgsvc_audit (
     at TEXT NOT NULL
 );
 
--- Rows from before: those of the API have a request id, the others had their source in the place of the actor.
+-- Older rows: those of the API have a request id; the others had their source as the actor.
 INSERT INTO msgsvc_audit (id, actor, source, action, subject, reason, request_id, at)
 SELECT
     id,

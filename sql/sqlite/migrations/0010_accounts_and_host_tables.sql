@@ -113,8 +113,8 @@ BEGIN
     WHERE owner = new.owner AND partner = new.partner AND last_message_id = new.id;
 END;
 
--- Who has ever written to whom. Nothing is taken out with the messages: a clinician's message opens the reply for good.
--- Only when a name is forgotten, so that it may be given to somebody else, are its rights closed.
+-- Who has ever written to whom. Rows outlive the messages: one message of a clinician's opens the reply for good.
+-- The rights of a name are closed only when it is forgotten, so that it may be given to somebody else.
 CREATE TABLE msgsvc_reply_rights (
     reader TEXT NOT NULL,
     writer TEXT NOT NULL,
@@ -124,9 +124,9 @@ CREATE TABLE msgsvc_reply_rights (
 
 CREATE INDEX msgsvc_reply_rights_by_writer ON msgsvc_reply_rights (writer);
 
--- What each side saw of a message before a change, noted while the change is under way. So the rule need not be
--- repeated for old rows, and INSERT OR REPLACE and UPDATE OR REPLACE, which remove a row without its DELETE triggers,
--- count too.
+-- What each side saw of a message before a change, kept while the change runs. So the triggers need not repeat the
+-- rule for old rows, and they also cover INSERT OR REPLACE and UPDATE OR REPLACE, which remove a row without firing
+-- its DELETE triggers.
 CREATE TABLE msgsvc_messages_before (
     id INTEGER NOT NULL,
     owner TEXT NOT NULL,
@@ -143,7 +143,7 @@ BEGIN
     SELECT id, owner, partner, is_unread FROM msgsvc_counted_messages WHERE id = new.id;
 END;
 
--- The last statement stands in for the default CURRENT_TIMESTAMP, which a column added to an older table cannot have.
+-- The last statement replaces the default CURRENT_TIMESTAMP, which SQLite cannot give a column added to a table.
 CREATE TRIGGER msgsvc_messages_after_insert AFTER INSERT ON messages
 BEGIN
     INSERT INTO msgsvc_message_hidden (owner, partner, id, is_unread)
@@ -310,8 +310,8 @@ BEGIN
     ON CONFLICT (role, word, username) DO NOTHING;
 END;
 
--- What hangs on an account follows its row in users, also where a host's own code writes it. The marks in comments
--- stand where the column of the display name is put in.
+-- What belongs to an account follows its row in users, also where a host's own code writes it. A word before
+-- the comment "display name" is replaced by the column of the display name, where there is one.
 CREATE TRIGGER msgsvc_accounts_after_insert AFTER INSERT ON users
 BEGIN
     DELETE FROM msgsvc_people_words WHERE username = new.username;

@@ -1,12 +1,12 @@
 -- name: select_mailbox
--- The owner's totals, and the version that moves with every change the owner can see.
+-- The owner's totals, and the version, which changes with everything that the owner can see.
 SELECT total_unread, conversation_count, unread_conversation_count, version
 FROM msgsvc_mailboxes
 WHERE owner = :caller;
 
 -- name: select_inbox
 -- One row for each conversation that the caller still sees, newest first.
--- Pages that are skipped cost a step in the index for each row, and no look at its message.
+-- Skipped pages cost one index step a row; their messages are not read.
 SELECT
     CAST(c.partner AS TEXT),
     coalesce(substr(CAST(m.content AS TEXT), 1, :preview), ''),

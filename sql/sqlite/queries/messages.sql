@@ -5,8 +5,8 @@ VALUES (:sender, :recipient, :subject, :content, :now, :now)
 RETURNING id;
 
 -- name: upsert_send_limit
--- Uses up one interval of the sender's allowance; no row where the burst is spent.
--- More than the burst cannot be used up: then a wrong clock wrote the time, and the allowance begins anew.
+-- Uses up one interval of the sender's allowance; no row where the burst is used up.
+-- A time further ahead than the burst was written by a wrong clock, so the allowance is reset.
 INSERT INTO msgsvc_send_limits (sender, used_up_to)
 VALUES (:sender, :now + :interval)
 ON CONFLICT (sender) DO UPDATE SET
@@ -19,13 +19,13 @@ RETURNING used_up_to;
 SELECT used_up_to FROM msgsvc_send_limits WHERE sender = :sender;
 
 -- name: select_idempotency_key
--- A key holds for 24 hours, also one that a wrong clock stored up to 24 hours in the future.
+-- A key is valid for 24 hours, also one that a wrong clock stored up to 24 hours in the future.
 SELECT body_digest, message_id, sent_at
 FROM msgsvc_idempotency_keys
 WHERE sender = :sender AND idempotency_key = :key AND created_at > :expired_at AND created_at <= :believed_until;
 
 -- name: insert_idempotency_key
--- Takes the place of an expired one.
+-- Replaces an expired one.
 INSERT INTO msgsvc_idempotency_keys (sender, idempotency_key, body_digest, message_id, sent_at, created_at)
 VALUES (:sender, :key, :body_digest, :message_id, :sent_at, :created_at)
 ON CONFLICT (sender, idempotency_key) DO UPDATE SET
@@ -80,7 +80,7 @@ FROM messages
 WHERE id = :id AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id);
 
 -- name: delete_send_limit
--- The allowance of the sender begins anew.
+-- Resets the allowance of the sender.
 DELETE FROM msgsvc_send_limits WHERE sender = :username;
 
 -- name: delete_idempotency_keys_by_sender

@@ -14,7 +14,7 @@ ORDER BY c.last_message_id DESC
 LIMIT :limit OFFSET :offset;
 
 -- name: select_all_conversations_by_username
--- The same, of one person: what the person sees; and what the partner sees alone, or newer messages of.
+-- The same, of one person. Each conversation comes from the side that sees the newer message.
 SELECT c.owner, c.partner, m.sent_at, c.last_message_id AS id
 FROM msgsvc_conversations AS c
 INNER JOIN messages AS m ON m.id = c.last_message_id

@@ -12,8 +12,8 @@ FROM users AS r
 WHERE r.username = :recipient AND r.username = :recipient COLLATE BINARY;
 
 -- name: select_people_by_word
--- Those of one role who can be written to and have a word that begins with the prefix, by that word, each once.
--- Whether a block counts depends on the two roles. The words may be older than a row that a host replaced in users.
+-- The people of one role who are not suspended and have a word that begins with the prefix: each once, by that word.
+-- Whether a block counts depends on the two roles. The words may be stale where a host replaced a row of users.
 SELECT w.username, w.role, w.word
 FROM msgsvc_people_words AS w
 WHERE w.role = :role
@@ -40,8 +40,8 @@ ORDER BY w.word, w.username
 LIMIT :limit;
 
 -- name: select_writers_by_word
--- The same, of those of one role to whom the sender may write only as a reply: who has written to the sender.
--- The search begins with them, not with all who have the role.
+-- The same, for a role to which the sender may only reply: the people who have written to the sender.
+-- The search starts from the sender's reply rights, not from all people of the role.
 SELECT w.username, w.role, w.word
 FROM msgsvc_reply_rights AS r
 CROSS JOIN msgsvc_people_words AS w

@@ -1,6 +1,6 @@
 -- name: select_session
--- The account that a live session stands for, as of this moment. Its own limits count and those of the settings.
--- A time in the future is not believed.
+-- The account of a live session. Both its own limits and those of the settings apply.
+-- A session used in the future (by a wrong clock) is not live.
 SELECT
     s.username,
     u.role,
@@ -18,7 +18,7 @@ WHERE s.token_hash = :token_hash
     AND s.last_used_at <= :believed_until;
 
 -- name: select_account
--- The account of a name that a host vouches for.
+-- The account of a name, with its role and whether it is suspended.
 SELECT u.username, u.role, EXISTS (SELECT 1 FROM msgsvc_suspensions AS x WHERE x.username = u.username)
 FROM users AS u
 WHERE u.username = :username AND u.username = :username COLLATE BINARY;
@@ -58,7 +58,7 @@ WHERE ends_at > last_used_at + :idle_seconds OR ends_at > created_at + :max_seco
 SELECT 1 FROM msgsvc_sessions WHERE ends_at <= :now OR last_used_at > :believed_until LIMIT 1;
 
 -- name: delete_ended_sessions
--- A session of the future was opened or used by a wrong clock, and has ended as well.
+-- A session used in the future was opened or used by a wrong clock; it is deleted too.
 DELETE FROM msgsvc_sessions WHERE ends_at <= :now OR last_used_at > :believed_until;
 
 -- name: delete_session
@@ -77,7 +77,7 @@ INNER JOIN users AS u ON u.username = c.username AND u.username = c.username COL
 WHERE c.username = :username;
 
 -- name: insert_login_attempt
--- Counts an attempt before the password is looked at; no row where the limit of the running window is reached.
+-- Counts an attempt before the password is verified; no row where the limit of the running window is reached.
 -- A window that began in the future was opened by a wrong clock and is over.
 INSERT INTO msgsvc_login_attempts (subject, attempts, window_started_at)
 VALUES (:subject, 1, :now)
@@ -99,7 +99,7 @@ SELECT window_started_at FROM msgsvc_login_attempts WHERE subject = :subject;
 UPDATE msgsvc_login_attempts SET is_closed = 1 WHERE subject = :subject AND NOT is_closed;
 
 -- name: update_login_attempt_taken_back
--- A right password does not count against the address it came from.
+-- Uncounts a login with the right password.
 UPDATE msgsvc_login_attempts SET attempts = attempts - 1 WHERE subject = :subject AND attempts > 0;
 
 -- name: update_login_attempt_failed
@@ -138,7 +138,7 @@ WHERE username = :username
 DELETE FROM msgsvc_login_addresses WHERE username = :username;
 
 -- name: delete_login_attempts
--- A right password opens the account's own window again.
+-- Resets the count of an account after a right password or a new one.
 DELETE FROM msgsvc_login_attempts WHERE subject = :subject;
 
 -- name: delete_ended_login_windows

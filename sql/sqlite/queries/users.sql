@@ -22,7 +22,7 @@ RETURNING changes;
 SELECT changes_since FROM msgsvc_credentials WHERE username = :username;
 
 -- name: delete_credentials
--- No password is right any more.
+-- The account has no password afterwards.
 DELETE FROM msgsvc_credentials WHERE username = :username;
 
 -- name: update_role
@@ -38,7 +38,7 @@ INSERT INTO msgsvc_suspensions (username, suspended_at) VALUES (:username, :at) 
 DELETE FROM msgsvc_suspensions WHERE username = :username;
 
 -- name: count_other_active_admins
--- Who could still administer if this account could not. :roles is a JSON array of the names that mean admin.
+-- The active admins other than this account. :roles is a JSON array of the names that mean admin.
 SELECT count(*)
 FROM users AS u
 WHERE u.role IN (SELECT value FROM json_each(:roles))
@@ -60,7 +60,7 @@ FROM users
 WHERE username = cast(username AS TEXT) AND (:roles IS NULL OR role IN (SELECT value FROM json_each(:roles)));
 
 -- name: upsert_user
--- An account of a host's, as the host gives it; changes no row where the table holds the name in another case alone.
+-- A host's account with the host's role; changes no row where the table holds the name only in another case.
 INSERT INTO users (username, role)
 VALUES (:username, :role)
 ON CONFLICT (username) DO UPDATE SET role = excluded.role WHERE username = :username COLLATE BINARY;
@@ -70,5 +70,5 @@ ON CONFLICT (username) DO UPDATE SET role = excluded.role WHERE username = :user
 SELECT id FROM msgsvc_visible_messages WHERE owner = :username LIMIT :limit;
 
 -- name: update_reply_rights_closed
--- Neither the rights that others gave the person nor those that the person gave.
+-- Closes the person's rights to reply, and the rights of others to reply to the person.
 UPDATE msgsvc_reply_rights SET is_open = 0 WHERE reader = :username OR writer = :username;
