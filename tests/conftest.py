@@ -31,7 +31,7 @@ def database_path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(database_path: str, clock: Clock) -> Iterator[Client]:
-    client = Client(create_app(Settings(database=database_path, send_rate=0), clock=clock))
+    client = Client(create_app(Settings(database=database_path, send_rate=0, page=""), clock=clock))
     yield client
     client.close()
 
