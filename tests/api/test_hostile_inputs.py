@@ -116,7 +116,7 @@ CASES = [
     # ---- paths
     (get(f"{API}/"), 404, "not_found"),
     (get(API), 404, "not_found"),
-    (get("/"), 404, "not_found"),
+    (get("/nothing"), 404, "not_found"),
     (get(f"{INBOX}/"), 404, "not_found"),
     (get(f"/{INBOX}"), 404, "not_found"),
     (get(f"{API}//inbox"), 404, "not_found"),

@@ -168,7 +168,7 @@ def test_several_processes_may_migrate_one_database_at_once(
     for child in children:
         let_go(child)
     ended = [child.communicate() for child in children]
-    assert all(errors == "" or "waits to be migrated" in errors for _, errors in ended), ended
+    assert all(errors == "" or "waits for the lock" in errors for _, errors in ended), ended
     assert sorted(output.strip() for output, _ in ended) == ["", "", "", ",".join(EVERY_MIGRATION)]
     assert schema(database_path) == fresh_schema
     assert summaries(database_path) == recounted(database_path)
