@@ -55,7 +55,7 @@ class App:
         Raises ApiError for a bad name or role, and for a name that the database holds in another case; StorageError
         where the database fails.
         """
-        name = fields.username("username", username)
+        name = fields.addressable_username("username", username)
         role = fields.text("role", role, limit=fields.NAME_LIMIT)
         self.services.database.write(lambda transaction: put_account(transaction, self._host(), name, role))
 

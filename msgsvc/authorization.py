@@ -101,7 +101,7 @@ class HostAuthentication:
             logger.error("authenticate failed: %s", place_of(error), extra={"fields": {"request_id": request_id}})
             raise ApiError("authentication_unavailable", retry_after=1) from None
         try:
-            return None if username is None else fields.username("username", username)
+            return None if username is None else fields.addressable_username("username", username)
         except ApiError as error:
             logger.error("authenticate: %s", error.sentence, extra={"fields": {"request_id": request_id}})
             return None

@@ -77,17 +77,27 @@ def reason(value: object) -> str:
 
 
 def username(name: str, value: object, code: str = "invalid_field") -> str:
-    """The name of an account, compared exactly. A name that no path can carry is refused."""
-    given = text(name, value, limit=NAME_LIMIT, code=code)
-    if "/" in given or given in (".", ".."):
-        _invalid(f"{name} must be a name without '/', and neither '.' nor '..'", code)
+    """The name of an account, compared exactly."""
+    return text(name, value, limit=NAME_LIMIT, code=code)
+
+
+def is_addressable(username: str) -> bool:
+    """Whether a path can carry the name, so that calls can name the account."""
+    return "/" not in username and username not in (".", "..")
+
+
+def addressable_username(name: str, value: object) -> str:
+    """The name of an account that a path can carry."""
+    given = username(name, value)
+    if not is_addressable(given):
+        _invalid(f"{name} must be a name without '/', and neither '.' nor '..'")
     return given
 
 
 def new_username(name: str, value: object) -> str:
     """The name of a new account: a URL can carry it, and every character of it is visible."""
     chosen = text(name, value, limit=NEW_NAME_LIMIT)
-    if "/" in chosen or chosen in (".", "..") or not is_readable(chosen):
+    if not is_addressable(chosen) or not is_readable(chosen):
         _invalid(
             f"{name} must be visible characters without '/' and without a blank at either end, and neither '.' nor '..'"
         )

@@ -37,7 +37,7 @@ def send(request: Request) -> Response:
         if first and first[0] == digest:
             return _sent(first[1], first[2], recipient, replayed=True)
         facts = transaction.first("select_sending_facts", sender=sender, recipient=recipient)
-        if facts is None:
+        if facts is None or not fields.is_addressable(recipient):
             raise ApiError("recipient_not_found")
         decision = decide_sending(SendingFacts.of(facts, request.services.roles))
         if not decision.allowed:
