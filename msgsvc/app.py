@@ -103,14 +103,15 @@ def build_app(
     """The application for a command that serves no calls, so that its settings shorten no session."""
     standalone = authenticate is None
     table = routes(settings.prefix, standalone=standalone)
+    roles = RoleNames(settings.roles)
     services = Services(
         settings,
         engine_for(settings.database).open(settings.database, not standalone, settings.display_name_column),
-        SessionAuthentication(settings) if authenticate is None else HostAuthentication(authenticate, settings),
+        SessionAuthentication(settings, roles) if authenticate is None else HostAuthentication(authenticate, roles),
         clock,
         PasswordHasher(settings.threads),
         ClientAddresses(settings),
-        RoleNames(settings.roles),
+        roles,
         Encoded(encode_json(document(table, standalone=standalone)).encode()),
     )
     app = App(services, table + page_routes(settings, standalone=standalone))

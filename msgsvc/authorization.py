@@ -61,9 +61,9 @@ class Authentication(Protocol):
 class SessionAuthentication:
     """The accounts and sessions are msgsvc's own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, roles: RoleNames) -> None:
         self._settings = settings
-        self._roles = RoleNames(settings.roles)
+        self._roles = roles
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:  # noqa: ARG002
         """The hash of the session token."""
@@ -89,9 +89,9 @@ class SessionAuthentication:
 class HostAuthentication:
     """The accounts are the host's: its function ``authenticate`` names the caller."""
 
-    def __init__(self, authenticate: Authenticate, settings: Settings) -> None:
+    def __init__(self, authenticate: Authenticate, roles: RoleNames) -> None:
         self._authenticate = authenticate
-        self._roles = RoleNames(settings.roles)
+        self._roles = roles
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:
         """The username that the host has authenticated. Raises ApiError 503 where the host's function fails."""
