@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from msgsvc.errors import ApiError
-from msgsvc.fields import username
+from msgsvc.fields import addressable_username
 from msgsvc.storage.sql_files import load_statements
 from msgsvc.storage.sqlite.migrations import migrate
 
@@ -83,7 +83,7 @@ def test_counted_and_listed_are_the_names_that_a_call_takes(connection: sqlite3.
 
     def is_taken(name: str) -> bool:
         try:
-            return username("username", name) == name
+            return addressable_username("username", name) == name
         except ApiError:
             return False
 
