@@ -24,13 +24,16 @@ class ClientAddresses:
     def __init__(self, settings: Settings) -> None:
         self._trusted = settings.trusted_proxy
         self._header = settings.client_address_header
-        self._variable = f"HTTP_{self._header.upper().replace('-', '_')}"
+        self.key = self._header.upper().replace("-", "_")
         self._has_warned = False
 
     def find(self, environ: "WSGIEnvironment") -> str:
-        """The address; empty where it is not known, as on a Unix socket."""
-        peer = _parse(environ.get("REMOTE_ADDR", ""))
-        forwarded: str = environ.get(self._variable, "")
+        """The address of the client of a request."""
+        return self.find_behind(environ.get("REMOTE_ADDR", ""), environ.get(f"HTTP_{self.key}", ""))
+
+    def find_behind(self, peer_address: str, forwarded: str) -> str:
+        """The address, of a peer and of what it forwards; empty where it is not known, as on a Unix socket."""
+        peer = _parse(peer_address)
         if forwarded and not self._is_trusted(peer):
             self._warn_once(peer)
         elif forwarded:
@@ -39,7 +42,7 @@ class ClientAddresses:
 
     def _forwarded(self, value: str) -> Address | None:
         """The last entry that is not a trusted proxy, or the first entry if all are."""
-        entries = value.split(",") if self._variable == "HTTP_X_FORWARDED_FOR" else [value]
+        entries = value.split(",") if self.key == "X_FORWARDED_FOR" else [value]
         client = None
         for entry in reversed(entries):
             address = _parse(entry.strip())

@@ -27,9 +27,9 @@ class Callers:
         # hash() has a random key in each process; the token itself is not kept.
         self._accounts: dict[int, Caller] = {}
 
-    def find(self, authorization: str | None, address: Caller) -> Caller:
-        """Whose turn a request with this header, from this address, takes."""
-        return self._accounts.get(hash(authorization), address)
+    def find(self, authorization: str | None) -> Caller | None:
+        """The account with which calls with this header have been authorized."""
+        return self._accounts.get(hash(authorization))
 
     def learn(self, authorization: str, account: str) -> None:
         """Remember that calls with this header are authorized as the account's. Any thread may call this."""

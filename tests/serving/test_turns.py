@@ -1,8 +1,9 @@
 """Callers are served in turn, and what one of them holds is bounded."""
 
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from raw_clients import ADDRESS, HEALTH, connected, resources, until
@@ -11,7 +12,9 @@ from support import API
 
 from msgsvc import Settings, create_app
 from msgsvc.serving.callers import Caller, Callers, caller_at
+from msgsvc.serving.connection_limits import ConnectionLimits
 from msgsvc.serving.fair_queue import FairQueue, SharedQueue
+from msgsvc.serving.waitress_adapter.listener import Listener
 from msgsvc.testing import Client
 
 UMA, THEA, RAW = Caller("uma"), Caller("thea"), caller_at("192.0.2.1")
@@ -51,8 +54,31 @@ def test_only_an_authorized_session_has_a_turn_of_its_own() -> None:
     callers = Callers()
     callers.learn("Bearer one", "uma")
     callers.learn("two", "uma")
-    assert callers.find("Bearer one", RAW) == callers.find("two", RAW) == UMA
-    assert callers.find("Bearer invented", RAW) == callers.find(None, RAW) == RAW
+    assert callers.find("Bearer one") == callers.find("two") == UMA
+    assert callers.find("Bearer invented") is callers.find(None) is None
+
+
+@pytest.mark.parametrize(
+    ("trusted", "turns"),
+    [(ADDRESS, [caller_at("203.0.113.1"), caller_at("203.0.113.2")]), ("", [caller_at(ADDRESS)] * 2)],
+)
+def test_clients_behind_a_trusted_proxy_have_turns_of_their_own(
+    database_path: str, trusted: str, turns: list[Caller]
+) -> None:
+    settings = Settings(database=database_path, host=ADDRESS, port=0, trusted_proxy=trusted)
+    with closing(create_app(settings)) as app, ExitStack() as stack:
+        listener = Listener(app, ConnectionLimits(settings.threads))
+        stack.callback(listener.close_all)
+        connections: list[Any] = []
+        listener.schedule = connections.append
+        for number in (1, 2):
+            client = stack.enter_context(socket.create_connection((ADDRESS, listener.effective_port)))
+            client.sendall(HEALTH + f"X-Forwarded-For: 203.0.113.{number}\r\n\r\n".encode())
+            while len(connections) < number:
+                listener.poll(timeout=1)
+        for connection in connections:
+            connection.find_caller()
+        assert [connection.caller for connection in connections] == turns
 
 
 def test_one_client_has_a_whole_network_of_ipv6() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from waitress.channel import ClientDisconnected, HTTPChannel
 
-from msgsvc.serving.callers import caller_at
+from msgsvc.serving.callers import Caller, caller_at
 from msgsvc.serving.waitress_adapter.parser import RequestParser
 from msgsvc.serving.waitress_adapter.refusal import RefusalTask
 from msgsvc.serving.waitress_adapter.task import Task
@@ -89,7 +89,14 @@ class Connection(HTTPChannel):
 
     def find_caller(self) -> None:
         """Find the caller whose turn the next request takes."""
-        self.caller = self.server.callers.find(self.requests[0].headers.get("AUTHORIZATION"), self.address)
+        headers = self.requests[0].headers
+        self.caller = self.server.callers.find(headers.get("AUTHORIZATION")) or self._client(headers)
+
+    def _client(self, headers: dict[str, str]) -> Caller:
+        """The address of the connection, or the one that a trusted proxy forwards."""
+        addresses = self.server.app.services.addresses
+        forwarded = headers.get(addresses.key)
+        return caller_at(addresses.find_behind(self.addr[0], forwarded)) if forwarded else self.address
 
     def begin_task(self) -> Task:
         """Parse the next request; send_response() or a worker will use this task."""
