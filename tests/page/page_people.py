@@ -37,6 +37,13 @@ class Person:
             connection.execute("DELETE FROM msgsvc_sessions WHERE username = ?", (self.name,))
         self._authorization = sign_in(self._database, **{self.name: self.role})[self.name]
 
+    def age_sessions(self, seconds: int) -> None:
+        """As if each had begun this many seconds earlier."""
+        with closing(sqlite3.connect(self._database)) as connection, connection:
+            connection.execute(
+                "UPDATE msgsvc_sessions SET created_at = created_at - ? WHERE username = ?", (seconds, self.name)
+            )
+
     def new_token(self) -> str:
         """The token of another session."""
         return sign_in(self._database, **{self.name: self.role})[self.name].removeprefix("Bearer ")

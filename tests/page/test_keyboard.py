@@ -354,3 +354,78 @@ def test_an_admin_changes_an_account(hire: Hire, log_in: LogIn) -> None:
     wait_for_live(page, f"{uma.name} changed")
     assert in_dialog(page, "Save").count() == 0
     heading(page, "Accounts").wait_for()
+
+
+def test_the_first_row_that_was_loaded_has_the_focus(hire: Hire, log_in: LogIn) -> None:
+    thea = hire("therapist")
+    for _ in range(21):
+        thea.send(hire("user"))
+    page = log_in(thea)
+    button(page, "Load more conversations").focus()
+    page.keyboard.press("Enter")
+    wait_for_live(page, "1 more conversation")
+    assert page.locator("a.conv").nth(20).evaluate("row => row === document.activeElement")
+
+
+def test_people_are_unblocked_from_the_account_menu(hire: Hire, log_in: LogIn) -> None:
+    uma, ugo = hire("user"), hire("user")
+    uma.call("PUT", f"/blocks/{ugo.name}")
+    page = log_in(uma)
+    tab_to(page, f"Account {uma.name}", "Shift+Tab")
+    page.keyboard.press("Enter")
+    choose(page, "People you blocked")
+    wait_for_focus(page, "Close")
+    tab_to(page, f"Unblock {ugo.name}", "Shift+Tab")
+    page.keyboard.press("Enter")
+    wait_for_live(page, f"{ugo.name} is no longer blocked")
+    wait_for_focus(page, "Close")
+    page.keyboard.press("Enter")
+    wait_for_focus(page, f"Account {uma.name}")
+    assert uma.call("GET", "/blocks") == {"blocks": []}
+
+
+def test_log_out_on_all_devices_leads_to_the_username(hire: Hire, log_in: LogIn) -> None:
+    uma = hire("user")
+    page = log_in(uma)
+    tab_to(page, f"Account {uma.name}", "Shift+Tab")
+    page.keyboard.press("Enter")
+    with page.expect_response("**/api/auth/logout-all"):
+        choose(page, "Log out on all devices")
+    wait_for_focus(page, "Username")
+
+
+def test_an_admin_makes_an_account(hire: Hire, log_in: LogIn) -> None:
+    adam = hire("admin")
+    name = f"{adam.name}.new"
+    page = log_in(adam, "#/accounts")
+    wait_for_focus(page, "Accounts")
+    choose(page, "New account")
+    wait_for_focus(page, "Username")
+    page.keyboard.type(name)
+    tab_to(page, "Role")
+    page.keyboard.type("Therapist")
+    tab_to(page, "First password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    wait_for_live(page, f"{name} created")
+    wait_for_focus(page, "New account")
+    body = {"username": name, "password": PASSWORD}
+    assert adam.call("POST", "/auth/login", body, under="/api")["role"] == "therapist"
+
+
+def test_an_admin_reads_the_audit(hire: Hire, log_in: LogIn) -> None:
+    thea, uma, adam = hire("therapist"), hire("user"), hire("admin")
+    for _ in range(51):
+        adam.call("GET", f"/admin/conversation/{thea.name}/{uma.name}?reason=asked")
+    page = log_in(adam, "#/audit")
+    wait_for_focus(page, "Audit")
+    tab_to(page, "Who")
+    page.keyboard.type(adam.name)
+    tab_to(page, "What")
+    page.keyboard.type("Looked at")
+    tab_to(page, "About")
+    choose(page, "Show")
+    button(page, "Load older entries").wait_for()
+    choose(page, "Load older entries")
+    wait_for_live(page, "1 more row")
+    assert page.get_by_role("row").last.evaluate("row => row === document.activeElement")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from looks import button, heading, in_dialog, messages, row
+from looks import button, heading, in_dialog, messages, row, wait_for_live
 from page_people import Hire, LogIn, fill_login
 from served import Service, serving
 
@@ -107,6 +107,33 @@ def test_without_an_answer_to_the_warning_the_page_empties_itself(hire: Hire, lo
     page.clock.fast_forward(2 * 60_000)
     page.get_by_text("You were logged out because nothing happened here for 30 minutes.").wait_for()
     assert SECRET not in page.content()
+
+
+def test_the_last_minute_is_said_once(hire: Hire, log_in: LogIn) -> None:
+    page = log_in(hire("user"), frozen=True)
+    page.clock.run_for(28 * 60_000 + 2000)
+    page.get_by_role("dialog", name="Are you still here?").wait_for()
+    assert page.locator("#live").text_content() != "1 minute left"
+    page.clock.run_for(60_000)
+    wait_for_live(page, "1 minute left")
+    page.evaluate("document.getElementById('live').replaceChildren()")
+    page.clock.run_for(30_000)
+    assert page.locator("#live").text_content() == ""
+
+
+def test_a_banner_says_five_minutes_before_that_the_session_ends(hire: Hire, log_in: LogIn) -> None:
+    """The limit of 12 hours, which nobody can move."""
+    uma = hire("user")
+    page = log_in(uma, frozen=True)
+    uma.age_sessions((12 * 60 - 6) * 60)
+    page.reload()
+    heading(page, "Conversations").wait_for()
+    banner = page.get_by_text("you have to log in again; that is so once a day.")
+    assert banner.count() == 0
+    page.clock.run_for(2 * 60_000)
+    banner.wait_for()
+    page.clock.run_for(5 * 60_000)
+    page.get_by_text("You were logged out.").wait_for()
 
 
 @pytest.mark.slow
