@@ -13,19 +13,19 @@ _RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
 _PREFLIGHT_SECONDS = "600"
 
 
-def response_headers(environ: "WSGIEnvironment", settings: Settings) -> list[tuple[str, str]]:
+def response_headers(environ: "WSGIEnvironment", settings: Settings) -> dict[str, str]:
     """The headers of every response where CORS is on; only the origins of the settings are allowed."""
     if not settings.cors_origins:
-        return []
+        return {}
     origin = environ.get("HTTP_ORIGIN")
     if origin not in settings.cors_origins:
-        return [("Vary", "Origin")]
-    return [
-        ("Vary", "Origin"),
-        ("Access-Control-Allow-Origin", str(origin)),
-        ("Access-Control-Expose-Headers", _RESPONSE_HEADERS),
-        *([("Access-Control-Allow-Credentials", "true")] if settings.cors_credentials else []),
-    ]
+        return {"Vary": "Origin"}
+    return {
+        "Vary": "Origin",
+        "Access-Control-Allow-Origin": str(origin),
+        "Access-Control-Expose-Headers": _RESPONSE_HEADERS,
+        **({"Access-Control-Allow-Credentials": "true"} if settings.cors_credentials else {}),
+    }
 
 
 def is_cross_site(environ: "WSGIEnvironment", settings: Settings) -> bool:

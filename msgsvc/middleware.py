@@ -88,26 +88,23 @@ class Call:
     def handle(self) -> None:
         """Runs the handler, which authorizes the caller inside its snapshot or transaction."""
         if self._handler:
-            self._response = self._guarded(partial(self._handle, self._handler))
+            self._response = self._guarded(self._handle, self._handler)
             self._prolong_session()
 
     def _handle(self, handler: Callable[[Request], Response]) -> Response:
+        """Reports 401 and 403 before any other fault of the request, and audits a denied admin call."""
         request = self._request
         try:
-            return self._authorized_first(handler)
+            try:
+                return handler(request)
+            except ApiError:
+                if not request.access_was_checked:
+                    request.authorize()
+                raise
         except ApiError as error:
             if error.code == "admin_only":
                 denied = partial(audit, by=request.actor(), action="admin_denied", subject=self._path)
                 self._services.database.write(denied)
-            raise
-
-    def _authorized_first(self, handler: Callable[[Request], Response]) -> Response:
-        """Reports 401 and 403 before any other fault of the request."""
-        try:
-            return handler(self._request)
-        except ApiError:
-            if not self._request.access_was_checked:
-                self._request.authorize()
             raise
 
     def _prolong_session(self) -> None:
@@ -144,8 +141,7 @@ class Call:
         discard_body(self._environ)
         response = self._guarded(self._await_commits) if request.commits else self._response
         payload = b"" if response.value is None else response.payload()
-        headers = dict(standard_headers(self._id))
-        headers.update(cors.response_headers(self._environ, self._services.settings))
+        headers = {**standard_headers(self._id), **cors.response_headers(self._environ, self._services.settings)}
         if response.value is not None:
             headers["Content-Type"] = "application/json"
         if response.status not in (204, 304):
@@ -173,9 +169,9 @@ class Call:
             commit.wait()
         return self._response
 
-    def _guarded(self, step: Callable[[], Response]) -> Response:
+    def _guarded(self, step: Callable[..., Response], *arguments: object) -> Response:
         try:
-            return step()
+            return step(*arguments)
         except ApiError as error:
             return error_response(error)
         except StorageError as error:
@@ -191,13 +187,9 @@ def new_request_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
-def standard_headers(request_id: str) -> list[tuple[str, str]]:
+def standard_headers(request_id: str) -> dict[str, str]:
     """The headers of every response."""
-    return [
-        ("X-Request-ID", request_id),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
+    return {"X-Request-ID": request_id, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def _request_id(environ: "WSGIEnvironment") -> str:

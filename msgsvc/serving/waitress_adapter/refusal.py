@@ -34,7 +34,7 @@ class RefusalTask(ErrorTask):
         self.status = f"{error.code} {error.reason}"
         self.content_length = len(body)
         request_id = new_request_id()
-        self.response_headers = [*standard_headers(request_id), ("Content-Type", "application/json")]
+        self.response_headers = [*standard_headers(request_id).items(), ("Content-Type", "application/json")]
         self.set_close_on_finish()
         logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.code, "code": refusal.code}})
         self.write(body)
