@@ -30,13 +30,14 @@ class LogWriter(io.TextIOBase):
         self._queue: list[str] = []
         self._lost = 0
         self._is_writing = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._begun_line = b""
         threading.Thread(target=self._run, name="msgsvc-log", daemon=True).start()
 
     def write(self, text: str) -> int:
         """Queue the text."""
-        with self._changed:
+        with self._lock:
             if len(self._queue) >= QUEUE_LIMIT:
                 self._lost += 1
             else:
