@@ -22,12 +22,12 @@ _FRAMING_HEADERS = re.compile(
 def find_framing_fault(head: bytes) -> str | None:
     """Why two servers could disagree about where this request ends or for which host it is, or None."""
     headers = [(name.lower(), value.strip(b" \t").lower()) for name, value in _FRAMING_HEADERS.findall(head)]
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1:
+    hosts = [name for name, _ in headers].count(b"host")
+    if hosts > 1:
         return "more than one Host"
-    if len(headers) - len(hosts) > 1:
+    if len(headers) - hosts > 1:
         return "more than one Content-Length or Transfer-Encoding"
-    if any(name == b"transfer-encoding" and value != b"chunked" for name, value in headers):
+    if dict(headers).get(b"transfer-encoding", b"chunked") != b"chunked":
         return "a Transfer-Encoding other than chunked"
     return None
 
