@@ -23,10 +23,11 @@ class FairQueue(Generic[Item]):
     def append(self, item: Item) -> None:
         """Add an item; its caller keeps its turn, or gets one after all others."""
         caller = self._caller_of(item)
-        if caller in self._waiting:
-            self._waiting[caller].append(item)
-        else:
+        items = self._waiting.get(caller)
+        if items is None:
             self._waiting[caller] = deque((item,))
+        else:
+            items.append(item)
 
     def popleft(self) -> Item:
         """Remove and return an item of the caller whose turn it is."""

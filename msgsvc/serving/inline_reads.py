@@ -1,6 +1,7 @@
 """Reads that the event loop handles itself, some in each iteration."""
 
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgsvc.serving.fair_queue import FairQueue
@@ -19,7 +20,7 @@ class InlineReads:
     """The pending reads; the callers take turns."""
 
     def __init__(self) -> None:
-        self._pending: FairQueue[Task] = FairQueue(lambda task: task.connection.caller)
+        self._pending: FairQueue[Task] = FairQueue(attrgetter("connection.caller"))
 
     def __len__(self) -> int:
         return len(self._pending)

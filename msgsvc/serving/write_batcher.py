@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgsvc.serving.fair_queue import FairQueue
@@ -39,7 +40,7 @@ class WriteBatcher:
         self._collected: list[Task] = []
         self._collected_before = 0
         self._collect_until = 0.0
-        self._queue: FairQueue[Task] = FairQueue(lambda task: task.connection.caller)
+        self._queue: FairQueue[Task] = FairQueue(attrgetter("connection.caller"))
         self._has_queued = threading.Condition()
         self._is_idle = threading.Event()
         self._is_idle.set()
