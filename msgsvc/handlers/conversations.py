@@ -4,7 +4,7 @@ from contextlib import closing
 
 from msgsvc import fields
 from msgsvc.errors import ApiError
-from msgsvc.json_http import NO_CONTENT, Response, encoded_list, entity_tag, matches
+from msgsvc.json_http import NO_CONTENT, Encoded, Response, encoded_list, entity_tag, matches
 from msgsvc.request import Request
 from msgsvc.roles import SendingFacts, decide_sending
 from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, messages
@@ -54,7 +54,7 @@ def unread(request: Request) -> Response:
     tag = entity_tag("unread", caller, total_unread)
     if matches(request.environ, tag):
         return Response(status=304, headers={"ETag": tag})
-    return Response({"total_unread": total_unread}, headers={"ETag": tag})
+    return Response(Encoded(b'{"total_unread":%d}' % total_unread), headers={"ETag": tag})
 
 
 def conversation(request: Request, username: str) -> Response:
