@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 logger = logging.getLogger("msgsvc")
 
+METHOD_LIMIT = 32
+"""Characters of a method that msgsvc serve accepts and that are logged; other servers may accept more. The longest
+registered one, UPDATEREDIRECTREF, has 17.
+"""
+
 
 class RequestLine(NamedTuple):
     """The values of the log line of a request."""

@@ -17,7 +17,7 @@ from msgsvc.audit import audit
 from msgsvc.authorization import Access, place_of
 from msgsvc.errors import ApiError
 from msgsvc.json_http import Response, discard_body, error_response
-from msgsvc.logs import RequestLine, log_request
+from msgsvc.logs import METHOD_LIMIT, RequestLine, log_request
 from msgsvc.request import Request, Services, public_path
 from msgsvc.routes import Lane, Route
 from msgsvc.sessions import delete_ended_sessions, is_due_to_prolong, prolong_session
@@ -38,8 +38,6 @@ LOG_REQUEST = "msgsvc.log_request"
 """environ key of an optional callable that logs a request, for a server that writes its log lines itself."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", flags=re.ASCII)
-_LOGGED_METHOD_LIMIT = 32
-"""Characters of a method that are logged: other servers may accept longer ones than msgsvc serve does."""
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -153,7 +151,7 @@ class Call:
         write_line(
             RequestLine(
                 self._id,
-                method[:_LOGGED_METHOD_LIMIT],
+                method[:METHOD_LIMIT],
                 self._path,
                 response.status,
                 milliseconds,

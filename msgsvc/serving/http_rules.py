@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from msgsvc.logs import METHOD_LIMIT
+
 HEADER_LIMIT = 16 * 1024
 """Bytes of the request line and the headers."""
 
@@ -10,9 +12,6 @@ RECEIVE_LIMIT = 16 * 1024 * 1024
 """Bytes of a body that are received before the answer is 413. Many clients, and Caddy, read no response before they
 have sent the whole body. A longer body is refused at once, and the connection closed.
 """
-
-METHOD_LIMIT = 32
-"""Characters of a method. The longest registered one, UPDATEREDIRECTREF, has 17."""
 
 _FRAMING_HEADERS = re.compile(
     rb"^(host|content-length|transfer-encoding)[ \t]*:([^\r\n]*)\r?$", flags=re.IGNORECASE | re.MULTILINE

@@ -10,6 +10,7 @@ from raw_clients import ADDRESS, CHUNKED, DEADLINE, HEALTH, POST, Served, answer
 from served import Service, received
 from support import API
 
+from msgsvc.logs import METHOD_LIMIT
 from msgsvc.serving import http_rules
 
 BAD, OK, UNAUTHORIZED = (400, "bad_request"), (200, None), (401, "wrong_credentials")
@@ -93,8 +94,8 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET /healthz  HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1 x\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTTP/11\r\nHost: a\r\n\r\n", BAD),
-    (b"M" * http_rules.METHOD_LIMIT + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
-    (b"M" * (http_rules.METHOD_LIMIT + 1) + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    (b"M" * METHOD_LIMIT + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+    (b"M" * (METHOD_LIMIT + 1) + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"M" * 15_900 + b" /healthz HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET /healthz HTCPCP/1.0\r\nHost: a\r\n\r\n", BAD),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (404, "not_found")),
