@@ -18,7 +18,9 @@ def storage_error(error: sqlite3.Error | StorageError) -> StorageError:
         return error
     if isinstance(error, sqlite3.ProgrammingError):
         raise error
-    failure = StorageError(_CODES.get(result_code(error), "storage_unavailable"), str(error))
+    code = _CODES.get(result_code(error), "storage_unavailable")
+    # The text of a host's trigger may quote a message, and details are logged.
+    failure = StorageError(code, error.sqlite_errorname if code == "refused_by_host" else str(error))
     failure.__cause__ = error
     return failure
 
