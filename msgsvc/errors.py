@@ -49,6 +49,9 @@ ERRORS = {
 }
 """Code: (status, sentence). The sentence is empty where each place that raises the code has one of its own."""
 
+STORAGE_RETRY_AFTER = {"storage_busy": 1, "storage_full": 1, "storage_unavailable": 1}
+"""Seconds of Retry-After for the errors of a database that a later attempt may not meet."""
+
 
 class ApiError(Exception):
     """A call is refused, by HTTP or on the command line: a code of the catalogue, and one plain sentence."""

@@ -15,13 +15,13 @@ from werkzeug.routing import MapAdapter
 from msgsvc import cors
 from msgsvc.audit import audit
 from msgsvc.authorization import Access, place_of
-from msgsvc.errors import ApiError
+from msgsvc.errors import STORAGE_RETRY_AFTER, ApiError
 from msgsvc.json_http import Response, discard_body, error_response
 from msgsvc.logs import METHOD_LIMIT, RequestLine, log_request
 from msgsvc.request import Request, Services, public_path
 from msgsvc.routes import Lane, Route
 from msgsvc.sessions import delete_ended_sessions, is_due_to_prolong, prolong_session
-from msgsvc.storage.base import StorageError, Transaction
+from msgsvc.storage.base import RolledBackError, StorageError, Transaction
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -133,11 +133,17 @@ class Call:
         caller = self._request.known_caller
         return caller.username if caller else None
 
+    def commit(self) -> None:
+        """Waits until the writes of the call are stored; runs the handler again where another call undid them."""
+        if self._request.commits:
+            self._response = self._guarded(self._await_commits)
+
     def respond(self) -> Answer:
         """The response, once the writes of the call are committed."""
         request = self._request
         discard_body(self._environ)
-        response = self._guarded(self._await_commits) if request.commits else self._response
+        self.commit()
+        response = self._response
         payload = b"" if response.value is None else response.payload()
         headers = {**standard_headers(self._id), **cors.response_headers(self._environ, self._services.settings)}
         if response.value is not None:
@@ -163,8 +169,13 @@ class Call:
         return _STATUS_LINES[response.status], list(headers.items()), payload if method != "HEAD" else b""
 
     def _await_commits(self) -> Response:
-        for commit in self._request.commits:
-            commit.wait()
+        try:
+            for commit in self._request.commits or ():
+                commit.wait()
+        except RolledBackError:
+            self._request.commits = None
+            if self._handler:
+                return self._handle(self._handler)
         return self._response
 
     def _guarded(self, step: Callable[..., Response], *arguments: object) -> Response:
@@ -174,7 +185,7 @@ class Call:
             return error_response(error)
         except StorageError as error:
             logger.error("%s: %s", error.code, error, extra={"fields": {"request_id": self._id}})
-            return error_response(ApiError(error.code, retry_after=None if error.code == "refused_by_host" else 1))
+            return error_response(ApiError(error.code, retry_after=STORAGE_RETRY_AFTER.get(error.code)))
         except Exception as error:
             logger.error("internal error: %s", place_of(error), extra={"fields": {"request_id": self._id}})
             return error_response(ApiError("internal_error"))

@@ -61,7 +61,7 @@ class Request:
         self.id = request_id
         self.access = access
         self.access_was_checked = False
-        self.commits: list[Commit] = []
+        self.commits: list[Commit] | None = []
         self.known_caller: Caller | None = None
         self.is_background = environ.get("HTTP_MSGSVC_BACKGROUND") == "1"
         self.login_name: str | None = None
@@ -85,7 +85,8 @@ class Request:
     def write(self, work: Callable[[Transaction], Result]) -> Result:
         """Runs the work in a transaction in which the caller has been authorized; see Storage.write.
 
-        The response waits for the commit. Raises ApiError 401 and 403, StorageError, or what the work raises.
+        The response waits for the commit; where ``commits`` is None, this waits.
+        Raises ApiError 401 and 403, StorageError, or what the work raises.
         """
 
         def authorized_work(transaction: Transaction) -> Result:

@@ -101,4 +101,6 @@ class WriteBatcher:
             for task in tasks:
                 task.handle()
             self._is_idle.set()
+        for task in tasks:
+            task.commit()
         return tasks

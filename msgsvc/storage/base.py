@@ -24,6 +24,10 @@ class StorageError(Exception):
         self.code = code
 
 
+class RolledBackError(StorageError):
+    """Another call of the batch ended the transaction; the work can be run again by ``write()`` without commits."""
+
+
 class MigrationError(Exception):
     """The database cannot be brought to the present schema; it is left as it was."""
 
@@ -87,7 +91,9 @@ class Storage(ABC):
 
         The engine may run the work again after a conflict with another writer, so it must change nothing but the
         database. Returns after the commit; with ``commits`` it returns before, adds the commit to the list, and the
-        caller waits for it before anybody is answered. Raises StorageError, or what the work raises.
+        caller waits for it before anybody is answered. Work that another call of the batch rolled back is run again
+        in a transaction of its own; with ``commits`` the wait raises RolledBackError and the caller does that.
+        Raises StorageError, or what the work raises.
         """
 
     @abstractmethod

@@ -281,3 +281,27 @@ def test_error_of_a_host_trigger_is_not_taken_for_a_full_disk(
     response = sending(people["thea"])
     assert refusal(response) == (403, "refused_by_host")
     assert "ward" not in response.text
+
+
+def test_a_call_that_ends_the_transaction_takes_no_other_call_along(database_path: str) -> None:
+    tokens = sign_in(database_path, thea="therapist", uma="user")
+    headers = {"Authorization": tokens["thea"], "Content-Type": "application/json"}
+    with serving(database_path) as service, ExitStack() as stack:
+        with closing(sqlite3.connect(database_path)) as host:
+            host.execute(
+                "CREATE TRIGGER ward BEFORE INSERT ON messages WHEN new.content = 'closed'"
+                " BEGIN SELECT RAISE(ROLLBACK, 'the ward is closed'); END"
+            )
+        connections = [stack.enter_context(closing(service.connection())) for _ in range(12)]
+        statuses = []
+        for _ in range(10):
+            for number, connection in enumerate(connections):
+                content = "closed" if number % 4 == 3 else "Hello"
+                connection.request("POST", f"{API}/send", json.dumps({"recipient": "uma", "content": content}), headers)
+            for connection in connections:
+                response = connection.getresponse()
+                response.read()
+                statuses.append(response.status)
+        stored = service.call("GET", f"{API}/unread", Authorization=tokens["uma"]).json["total_unread"]
+    assert statuses == [201, 201, 201, 403] * 30
+    assert stored == 90

@@ -54,6 +54,11 @@ class Task(WSGITask):
         self._call.handle()
 
     @_step
+    def commit(self) -> None:
+        """Wait until the work of the handler is stored."""
+        self._call.commit()
+
+    @_step
     def respond(self) -> None:
         """Write the response, once the work of the handler is committed."""
         self.start()

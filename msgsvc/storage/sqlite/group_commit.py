@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from msgsvc.storage import base
-from msgsvc.storage.base import Result, StorageError, Transaction
+from msgsvc.storage.base import Result, RolledBackError, StorageError, Transaction
 from msgsvc.storage.sqlite.checkpoints import WalBound, checkpoint_late
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection
 from msgsvc.storage.sqlite.errors import result_code, storage_error
@@ -59,14 +59,18 @@ class GroupCommit:
         self._refused_at = float("-inf")
         self._failure: StorageError | None = None
 
-    def write(self, work: Callable[[Transaction], Result], commits: list[base.Commit]) -> Result:
-        """Runs the work; adds the commit that will store it to the list."""
+    def write(
+        self, work: Callable[[Transaction], Result], commits: list[base.Commit], *, alone: bool = False
+    ) -> Result:
+        """Runs the work; adds the commit that will store it to the list. Alone, it shares its commit with nobody."""
         queued_at = self._batch_since or time.monotonic()
         with self._queue_lock:
             self._queued += 1
         with self._write_lock:
             with self._queue_lock:
                 self._queued -= 1
+            if alone and self._commit and self._connection:
+                self._end_commit(self._commit, self._connection.raw)
             commit, connection = self._join_commit(queued_at)
             raw = connection.raw
             try:
@@ -75,13 +79,13 @@ class GroupCommit:
                 failure = storage_error(error)
                 self._failure = failure
                 if not raw.in_transaction:
-                    commit.error = _for_the_others(failure)
+                    commit.error = RolledBackError("storage_busy", f"another call ended the transaction: {failure}")
                     if commit in commits:
                         commits.remove(commit)
                 raise failure from failure.__cause__
             finally:
-                if self._queued == 0 or not raw.in_transaction:
-                    self._end_commit(commit, raw)
+                if alone or self._queued == 0 or not raw.in_transaction:
+                    self._end_commit(commit, raw, alone=alone)
 
     @staticmethod
     def _in_savepoint(
@@ -152,8 +156,8 @@ class GroupCommit:
         self._commit = Commit()
         return self._commit, connection
 
-    def _end_commit(self, commit: Commit, raw: sqlite3.Connection) -> None:
-        """A commit that fails fails for every writer in it."""
+    def _end_commit(self, commit: Commit, raw: sqlite3.Connection, *, alone: bool = False) -> None:
+        """A commit that fails fails for every writer in it; a deferred constraint does not say whose work broke it."""
         try:
             if raw.in_transaction:
                 self._files.require_unchanged()
@@ -162,6 +166,8 @@ class GroupCommit:
                 commit.error = None
         except (sqlite3.Error, StorageError) as error:
             self._failure = commit.error = storage_error(error)
+            if self._failure.code == "refused_by_host" and not alone:
+                commit.error = RolledBackError("storage_busy", f"the commit of the batch failed: {self._failure}")
             with suppress(sqlite3.Error):
                 raw.execute("ROLLBACK")
         finally:
@@ -189,10 +195,3 @@ class GroupCommit:
     def resume(self) -> None:
         """Lets writers work again after pause()."""
         self._write_lock.release()
-
-
-def _for_the_others(failure: StorageError) -> StorageError:
-    """The error for the other writers of the batch, whose work was rolled back too."""
-    if failure.code != "refused_by_host":
-        return failure
-    return StorageError("storage_busy", f"a host's trigger rolled back the batch: {failure}")

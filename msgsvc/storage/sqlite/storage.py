@@ -13,7 +13,17 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from msgsvc.storage.base import Commit, MigrationError, Result, Row, Snapshot, Storage, StorageError, Transaction
+from msgsvc.storage.base import (
+    Commit,
+    MigrationError,
+    Result,
+    RolledBackError,
+    Row,
+    Snapshot,
+    Storage,
+    StorageError,
+    Transaction,
+)
 from msgsvc.storage.sqlite import forks, schema
 from msgsvc.storage.sqlite.checkpoints import WalBound, checkpoint_whole
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, wal_path
@@ -157,8 +167,13 @@ class SqliteStorage(Storage):
         """See Storage."""
         if commits is not None:
             return self._group_commit.write(work, commits)
+        with suppress(RolledBackError):
+            return self._write_and_wait(work)
+        return self._write_and_wait(work, alone=True)
+
+    def _write_and_wait(self, work: Callable[[Transaction], Result], *, alone: bool = False) -> Result:
         own_commits: list[Commit] = []
-        result = self._group_commit.write(work, own_commits)
+        result = self._group_commit.write(work, own_commits, alone=alone)
         for commit in own_commits:
             commit.wait()
         return result
