@@ -10,10 +10,8 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from msgsvc.errors import ApiError
 
-_METHOD = "scrypt:32768:8:1"
+HASH_METHOD = "scrypt:32768:8:1"
 """werkzeug's own default."""
-
-_DECOY = f"{_METHOD}$salt$no password has this hash"
 
 HASHES_EACH_ADDRESS = 2
 """At most this many passwords are hashed at once for one address."""
@@ -71,8 +69,8 @@ class PasswordHasher:
 
     def hash(self, password: str) -> str:
         """The salted hash to store."""
-        return generate_password_hash(password, _METHOD)
+        return generate_password_hash(password, HASH_METHOD)
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password has this hash. None, for an unknown account, takes the same time."""
-        return check_password_hash(password_hash or _DECOY, password)
+        return check_password_hash(password_hash or f"{HASH_METHOD}$salt$no password has this hash", password)

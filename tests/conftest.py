@@ -1,6 +1,7 @@
 """Shared fixtures: a client on a new database, a clock, five people, and checks of every response and log line."""
 
 import logging
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from conformance import description
 from support import PEOPLE
 from werkzeug.test import TestResponse
 
-from msgsvc import Settings, create_app
+from msgsvc import Settings, create_app, tokens
 from msgsvc.serving.logs import JsonFormatter
 from msgsvc.testing import Client, Clock
 
@@ -29,8 +30,17 @@ def database_path(tmp_path: Path) -> str:
     return str(tmp_path / "messages.db")
 
 
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, migrated once: migrating takes longer than most tests of the API."""
+    path = tmp_path_factory.mktemp("migrated") / "messages.db"
+    create_app(Settings(database=str(path))).close()
+    return path
+
+
 @pytest.fixture
-def client(database_path: str, clock: Clock) -> Iterator[Client]:
+def client(migrated_database: Path, database_path: str, clock: Clock) -> Iterator[Client]:
+    shutil.copyfile(migrated_database, database_path)
     client = Client(create_app(Settings(database=database_path, send_rate=0, page=""), clock=clock))
     yield client
     client.close()
@@ -57,6 +67,22 @@ def children_start_with_default_sigint() -> Iterator[None]:
     signal.signal(signal.SIGINT, inherited)
 
 
+_FULL_COST = tokens.HASH_METHOD
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_are_hashed_quickly() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "HASH_METHOD", "scrypt:512:8:1")
+        yield
+
+
+@pytest.fixture
+def full_hashing_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as the service hashes them, for a test of that cost."""
+    monkeypatch.setattr(tokens, "HASH_METHOD", _FULL_COST)
+
+
 class _Lines(logging.Handler):
     """Every log line of the suite, as `msgsvc serve` would write it."""
 
@@ -73,12 +99,12 @@ class _Lines(logging.Handler):
 @pytest.fixture(scope="session", autouse=True)
 def suite_logs_nothing_private() -> Iterator[None]:
     """The log of the suite has no session token, and no text that a test marked "sentinel"."""
-    lines, tokens = _Lines(), set()
+    lines, given_tokens = _Lines(), set()
     as_user = Client.as_user
 
     def remembered(client: Client, *args: Any, **kwargs: Any) -> Client:
         acting = as_user(client, *args, **kwargs)
-        tokens.add(acting.identity["HTTP_AUTHORIZATION"].removeprefix("Bearer "))
+        given_tokens.add(acting.identity["HTTP_AUTHORIZATION"].removeprefix("Bearer "))
         return acting
 
     log = logging.getLogger("msgsvc")
@@ -92,7 +118,7 @@ def suite_logs_nothing_private() -> Iterator[None]:
     log.setLevel(level)
     text = "\n".join(lines.written)
     assert "sentinel" not in text
-    assert not [token for token in tokens if token in text]
+    assert not [token for token in given_tokens if token in text]
 
 
 @pytest.fixture(scope="session", autouse=True)

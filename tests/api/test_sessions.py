@@ -91,6 +91,7 @@ def test_tokens_are_long_and_never_repeat(client: Client, add_account: object) -
     assert {len(each) for each in tokens} == {43}
 
 
+@pytest.mark.usefixtures("full_hashing_cost")
 def test_tokens_and_passwords_are_stored_only_as_hashes(
     client: Client, add_account: object, host: sqlite3.Connection, database_path: str
 ) -> None:
@@ -139,6 +140,7 @@ def test_unix_socket_peer_cannot_claim_a_client_address(
     assert subjects == [("address:",), ("user:uma",)]
 
 
+@pytest.mark.usefixtures("full_hashing_cost")
 def test_an_unknown_user_costs_the_same_time(client: Client, add_account: object, host: sqlite3.Connection) -> None:
     """Measured as CPU time, which other processes do not change."""
     host.execute("UPDATE msgsvc_credentials SET password_hash = ?", (generate_password_hash(PASSWORD),))
@@ -154,6 +156,7 @@ def test_an_unknown_user_costs_the_same_time(client: Client, add_account: object
     assert 1 / 3 < fastest("nobody") / fastest("uma") < 3
 
 
+@pytest.mark.usefixtures("full_hashing_cost")
 def test_password_hashing_is_limited_to_its_share_of_threads(database_path: str, clock: Clock) -> None:
     app = create_app(Settings(database=database_path, threads=2), clock=clock)
     start = threading.Barrier(4)

@@ -144,13 +144,13 @@ def let_go(child: "subprocess.Popen[str]") -> None:
 
 @pytest.fixture(scope="module")
 def large_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An older database with 200,000 messages."""
+    """An older database with 50,000 messages."""
     path = str(tmp_path_factory.mktemp("large") / "messages.db")
     execute(path, USERS + messages_table(("is_deleted_by_sender", "created_at")))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(
             "INSERT INTO messages (sender_username, recipient_username, content, is_read) VALUES (?, ?, 'Hello', ?)",
-            ((*(("thea", "uma") if n % 2 else ("uma", "ugo")), n % 3 == 0) for n in range(200_000)),
+            ((*(("thea", "uma") if n % 2 else ("uma", "ugo")), n % 3 == 0) for n in range(50_000)),
         )
     return Path(path).read_bytes()
 
