@@ -103,6 +103,7 @@ def build_app(
     """The application for a command that serves no calls, so that its settings shorten no session."""
     standalone = authenticate is None
     table = routes(settings.prefix, standalone=standalone)
+    pages = page_routes(settings, table, standalone=standalone)
     roles = RoleNames(settings.roles)
     services = Services(
         settings,
@@ -114,7 +115,7 @@ def build_app(
         roles,
         Encoded(encode_json(document(table, standalone=standalone)).encode()),
     )
-    app = App(services, table + page_routes(settings, standalone=standalone))
+    app = App(services, table + pages)
     try:
         if standalone:
             create_first_admin(services)

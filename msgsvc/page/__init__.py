@@ -13,8 +13,8 @@ from werkzeug.http import generate_etag, parse_accept_header
 from msgsvc.authorization import Access
 from msgsvc.json_http import Response, matches
 from msgsvc.request import Request
-from msgsvc.routes import Lane, Route
-from msgsvc.settings import Settings
+from msgsvc.routes import Lane, Route, url_map
+from msgsvc.settings import Settings, SettingsError
 
 _DIRECTORY = Path(__file__).parent
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -24,11 +24,11 @@ _POLICY = (
 )
 
 
-def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
+def page_routes(settings: Settings, calls: list[Route], *, standalone: bool) -> list[Route]:
     """A route for each file, and for an embedded page a route that names the account that the host has logged in.
 
     Addresses in the files are relative, so that a proxy may put a prefix before all of them. Embedded, `/` is left to
-    the host.
+    the host. Raises SettingsError where the page would have the path of a call.
     """
     if not settings.page or (settings.page == "/" and not standalone):
         return []
@@ -52,6 +52,9 @@ def page_routes(settings: Settings, *, standalone: bool) -> list[Route]:
         routes.append(_route(settings.page, partial(_redirect, directory.rsplit("/", 2)[1] + "/")))
     if not standalone:
         routes.append(Route("GET", f"{directory}session", _session, Access.MEMBER, Lane.WORKER))
+    call_paths = url_map(calls).bind("msgsvc.invalid")
+    if any(call_paths.allowed_methods(route.path) for route in routes):
+        raise SettingsError(f"page (MSGSVC_PAGE) must not be {settings.page}: calls have paths there")
     return routes
 
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from msgsvc import Settings
+from msgsvc import Settings, create_app
 from msgsvc.settings import SettingsError
 
 FIELDS = dataclasses.fields(Settings)
@@ -192,3 +193,15 @@ def test_a_password_never_shows_in_the_settings_as_text() -> None:
 def test_settings_never_change(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(Settings(), name, getattr(Settings(), name))
+
+
+@pytest.mark.parametrize("page", ["/healthz", "/api/users", "/api/messages/conversation", "/api/messages/inbox"])
+def test_the_page_takes_no_path_of_a_call(database_path: str, page: str) -> None:
+    with pytest.raises(SettingsError, match=rf"page \(MSGSVC_PAGE\) must not be {page}: calls have paths there"):
+        create_app(Settings(database=database_path, page=page))
+    assert not Path(database_path).exists()
+
+
+@pytest.mark.parametrize("page", ["/", "/messages", "/api/page"])
+def test_the_page_may_be_beside_the_calls(database_path: str, page: str) -> None:
+    create_app(Settings(database=database_path, page=page)).close()
