@@ -10,6 +10,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from raw_clients import ADDRESS, CHUNKED, answers
+from served import received
 
 
 class _Handler(WSGIRequestHandler):
@@ -43,12 +45,10 @@ def call_in_chunks(port: int, user: str, line: str, body: object) -> tuple[int, 
     method, path = line.split()
     chunk = json.dumps(body)
     head = f"{method} /api/messages/{path} HTTP/1.1\r\nHost: a\r\nX-User: {user}\r\nContent-Type: application/json\r\n"
-    request = f"{head}Transfer-Encoding: chunked\r\n\r\n{len(chunk):x}\r\n{chunk}\r\n0\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-        client.sendall(request.encode())
-        with closing(http.client.HTTPResponse(client)) as answer:
-            answer.begin()
-            return answer.status, json.loads(answer.read())
+    with socket.create_connection((ADDRESS, port), timeout=60) as client:
+        client.sendall(head.encode() + CHUNKED + f"\r\n{len(chunk):x}\r\n{chunk}\r\n0\r\n\r\n".encode())
+        [(status, _, answer)] = answers(received(client))
+    return status, answer
 
 
 def test_a_chunked_body_marks_nothing_as_read(port: int) -> None:
