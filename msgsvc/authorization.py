@@ -99,7 +99,7 @@ class HostAuthentication:
             username = self._authenticate(environ)
         except Exception as error:
             logger.error("authenticate failed: %s", place_of(error), extra={"fields": {"request_id": request_id}})
-            raise ApiError("authentication_unavailable", retry_after=1) from None
+            raise ApiError("authentication_unavailable") from None
         try:
             return None if username is None else fields.addressable_username("username", username)
         except ApiError as error:

@@ -49,17 +49,14 @@ ERRORS = {
 }
 """Code: (status, sentence). The sentence is empty where each place that raises the code has one of its own."""
 
-STORAGE_RETRY_AFTER = {"storage_busy": 1, "storage_full": 1, "storage_unavailable": 1}
-"""Seconds of Retry-After for the errors of a database that a later attempt may not meet."""
-
 
 class ApiError(Exception):
     """A call is refused, by HTTP or on the command line: a code of the catalogue, and one plain sentence."""
 
     def __init__(self, code: str, sentence: str = "", *, retry_after: int | None = None) -> None:
-        """retry_after is in seconds, for 429 and 503."""
+        """retry_after is in seconds, for 429; a 503 may be tried again after one second."""
         super().__init__(code)
         self.code = code
         self.status, usual_sentence = ERRORS[code]
         self.sentence = sentence or usual_sentence
-        self.retry_after = retry_after
+        self.retry_after = 1 if self.status == 503 else retry_after

@@ -15,7 +15,7 @@ from werkzeug.routing import MapAdapter
 from msgsvc import cors
 from msgsvc.audit import audit
 from msgsvc.authorization import Access, place_of
-from msgsvc.errors import STORAGE_RETRY_AFTER, ApiError
+from msgsvc.errors import ApiError
 from msgsvc.json_http import Response, discard_body, error_response
 from msgsvc.logs import METHOD_LIMIT, RequestLine, log_request
 from msgsvc.request import Request, Services, public_path
@@ -185,7 +185,7 @@ class Call:
             return error_response(error)
         except StorageError as error:
             logger.error("%s: %s", error.code, error, extra={"fields": {"request_id": self._id}})
-            return error_response(ApiError(error.code, retry_after=STORAGE_RETRY_AFTER.get(error.code)))
+            return error_response(ApiError(error.code))
         except Exception as error:
             logger.error("internal error: %s", place_of(error), extra={"fields": {"request_id": self._id}})
             return error_response(ApiError("internal_error"))

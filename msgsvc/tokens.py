@@ -50,7 +50,7 @@ class PasswordHasher:
         with self._has_left:
             queue = self._queues.get(address, [])
             if name in self._names or len(self._names) >= self._limit or len(queue) >= self._address_limit:
-                raise ApiError("too_many_logins", retry_after=1)
+                raise ApiError("too_many_logins")
             self._names.add(name)
             self._queues[address] = queue
             me = object()
