@@ -28,11 +28,11 @@ class ClientAddresses:
         self._has_warned = False
 
     def find(self, environ: "WSGIEnvironment") -> str:
-        """The address of the client of a request."""
+        """The client's address; see find_behind()."""
         return self.find_behind(environ.get("REMOTE_ADDR", ""), environ.get(f"HTTP_{self.key}", ""))
 
     def find_behind(self, peer_address: str, forwarded: str) -> str:
-        """The address, of a peer and of what it forwards; empty where it is not known, as on a Unix socket."""
+        """The client's address, from the peer's and what it forwards; empty where unknown, as on a Unix socket."""
         peer = _parse(peer_address)
         if forwarded and not self._is_trusted(peer):
             self._warn_once(peer)
