@@ -21,7 +21,7 @@ from msgsvc.logs import METHOD_LIMIT, RequestLine, log_request
 from msgsvc.request import Request, Services, public_path
 from msgsvc.routes import Lane, Route
 from msgsvc.sessions import delete_ended_sessions, is_due_to_prolong, prolong_session
-from msgsvc.storage.base import RolledBackError, StorageError, Transaction
+from msgsvc.storage.base import Commit, RolledBackError, StorageError, Transaction
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -134,9 +134,13 @@ class Call:
         return caller.username if caller else None
 
     def commit(self) -> None:
-        """Waits until the writes of the call are stored; runs the handler again where another call undid them."""
-        if self._request.commits:
-            self._response = self._guarded(self._await_commits)
+        """Waits until the writes of the call are stored; runs the handler again where another call undid them.
+
+        Calling it again does nothing.
+        """
+        commits, self._request.commits = self._request.commits, None
+        if commits and self._handler:
+            self._response = self._guarded(self._await_commits, self._handler, commits)
 
     def respond(self) -> Answer:
         """The response, once the writes of the call are committed."""
@@ -168,14 +172,12 @@ class Call:
         )
         return _STATUS_LINES[response.status], list(headers.items()), payload if method != "HEAD" else b""
 
-    def _await_commits(self) -> Response:
+    def _await_commits(self, handler: Callable[[Request], Response], commits: list[Commit]) -> Response:
         try:
-            for commit in self._request.commits or ():
+            for commit in commits:
                 commit.wait()
         except RolledBackError:
-            self._request.commits = None
-            if self._handler:
-                return self._handle(self._handler)
+            return self._handle(handler)
         return self._response
 
     def _guarded(self, step: Callable[..., Response], *arguments: object) -> Response:

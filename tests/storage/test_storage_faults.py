@@ -21,7 +21,7 @@ from storage_faults import (
     without_the_rights_of_root,
 )
 from support import API, delete, faults, history, inbox, mark_read, refusal, send, unread
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ
 
 from msgsvc import Settings, create_app
 from msgsvc.testing import Client, Clock
@@ -281,6 +281,30 @@ def test_error_of_a_host_trigger_is_not_taken_for_a_full_disk(
     response = sending(people["thea"])
     assert refusal(response) == (403, "refused_by_host")
     assert "ward" not in response.text
+
+
+def test_a_commit_that_fails_is_logged_once(
+    database_path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server waits for the commit before the event loop responds."""
+    token = sign_in(database_path, thea="therapist", uma="user")["thea"]
+    with closing(create_app(Settings(database=database_path))) as app:
+        call = app.call(
+            create_environ(
+                f"{API}/send",
+                method="POST",
+                json={"recipient": "uma", "content": "Hello"},
+                headers={"Authorization": token},
+            )
+        )
+        call.parse()
+        with app.services.database.batch():
+            call.handle()
+            Path(database_path).rename(tmp_path / "moved.db")
+        call.commit()
+        status, _, body = call.respond()
+    assert (status, json.loads(body)["code"]) == ("503 Service Unavailable", "storage_unavailable")
+    assert caplog.text.count("ERROR") == 1
 
 
 def test_a_call_that_ends_the_transaction_takes_no_other_call_along(database_path: str) -> None:
