@@ -1,4 +1,4 @@
-"""The summaries behind the inbox stay right under any statement that a host runs on messages."""
+"""The summaries behind the inbox stay right under any statement that a host runs on messages or users."""
 
 import random
 import sqlite3
@@ -18,15 +18,18 @@ COLUMNS = (
 )
 VALUES = f"INTO messages ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-RECOUNTED = "SELECT owner, partner, max(id), sum(is_unread) FROM msgsvc_visible_messages GROUP BY owner, partner"
-CONVERSATIONS = "SELECT owner, partner, last_message_id, unread_count FROM msgsvc_conversations"
+RECOUNTED = (
+    "SELECT owner, partner, max(id), sum(is_unread), (SELECT role FROM users WHERE username = partner)"
+    " FROM msgsvc_visible_messages GROUP BY owner, partner"
+)
+CONVERSATIONS = "SELECT owner, partner, last_message_id, unread_count, partner_role FROM msgsvc_conversations"
 TOTALS = "SELECT owner, sum(unread_count), count(*), sum(unread_count > 0) FROM msgsvc_conversations GROUP BY owner"
 MAILBOXES = (
     "SELECT owner, total_unread, conversation_count, unread_conversation_count FROM msgsvc_mailboxes"
     " WHERE conversation_count OR total_unread OR unread_conversation_count"
 )
 SHOWN = (
-    "SELECT owner, partner, unread_count, m.id, m.content, m.sent_at, m.sender_username"
+    "SELECT owner, partner, unread_count, m.id, m.content, m.sent_at, m.sender_username, partner_role"
     " FROM msgsvc_conversations INNER JOIN messages AS m ON m.id = last_message_id WHERE owner = ?"
 )
 VERSIONS = "SELECT owner, version FROM msgsvc_mailboxes"
@@ -74,6 +77,21 @@ def any_statement(chance: random.Random) -> Statement:
     return chance.choice(kinds)()
 
 
+def any_statement_on_users(chance: random.Random) -> Statement:
+    name, role = chance.choice("abc"), chance.choice(["user", "clinician", "guest"])
+    way = chance.choice(["", "OR IGNORE", "OR REPLACE"])
+    return chance.choice(
+        [
+            ("DELETE FROM users WHERE username = ?", (name,)),
+            (f"INSERT {way} INTO users (username, role) VALUES (?, ?)", (name, role)),
+            (f"UPDATE {way} users SET username = ? WHERE username = ?", (chance.choice("abc"), name)),
+            ("UPDATE users SET role = ? WHERE username = ?", (role, name)),
+            ("UPDATE users SET username = username || 'x', role = ? WHERE username = ?", (role, name)),
+            ("UPDATE users SET username = ? WHERE username = ?", (name, f"{name}x")),
+        ]
+    )
+
+
 def everything(connection: sqlite3.Connection, sql: str, *parameters: object) -> set[tuple[Any, ...]]:
     return set(connection.execute(sql, parameters))
 
@@ -91,7 +109,7 @@ def test_summaries_and_versions_follow_any_host_statement(
         for _ in range(700):
             shown = {owner: everything(connection, SHOWN, owner) for owner in "abc"}
             versions = dict(connection.execute(VERSIONS))
-            statement = any_statement(chance)
+            statement = chance.choice([any_statement, any_statement, any_statement_on_users])(chance)
             with suppress(sqlite3.IntegrityError):
                 connection.execute(*statement)
             assert everything(connection, CONVERSATIONS) == everything(connection, RECOUNTED), statement
@@ -111,6 +129,6 @@ def test_mark_read_changes_only_the_readers_count(database_path: str) -> None:
         before = dict(connection.execute(VERSIONS))
         connection.execute("UPDATE messages SET is_read = 1 WHERE id = 1")
         after = dict(connection.execute(VERSIONS))
-        assert everything(connection, CONVERSATIONS) == {("thea", "uma", 2, 0), ("uma", "thea", 2, 1)}
+        assert everything(connection, CONVERSATIONS) == {("thea", "uma", 2, 0, None), ("uma", "thea", 2, 1, None)}
     assert after["thea"] == before["thea"]
     assert after["uma"] != before["uma"]
