@@ -132,3 +132,39 @@ def test_mark_read_changes_only_the_readers_count(database_path: str) -> None:
         assert everything(connection, CONVERSATIONS) == {("thea", "uma", 2, 0, None), ("uma", "thea", 2, 1, None)}
     assert after["thea"] == before["thea"]
     assert after["uma"] != before["uma"]
+
+
+SENT = "INTO messages (id, sender_username, recipient_username, content, sent_at, is_read) VALUES (1, ?, ?, ?, ?, 1)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("UPDATE messages SET sender_username = recipient_username, recipient_username = sender_username", ()),
+        ("UPDATE messages SET content = 'other'", ()),
+        ("UPDATE messages SET sent_at = '2'", ()),
+        (f"INSERT OR REPLACE {SENT}", ("uma", "thea", "Hello", "1")),
+        (f"INSERT OR REPLACE {SENT}", ("thea", "uma", "other", "1")),
+        (f"INSERT OR REPLACE {SENT}", ("thea", "uma", "Hello", "2")),
+    ],
+)
+def test_a_change_of_the_newest_message_that_no_count_shows_changes_the_version(
+    database_path: str, change: Statement
+) -> None:
+    migrate(database_path)
+    with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
+        connection.execute(f"INSERT {SENT}", ("thea", "uma", "Hello", "1"))
+        before = dict(connection.execute(VERSIONS))
+        connection.execute(*change)
+        after = dict(connection.execute(VERSIONS))
+    assert after["thea"] != before["thea"]
+    assert after["uma"] != before["uma"]
+
+
+def test_replacing_the_newest_message_by_the_same_changes_no_version(database_path: str) -> None:
+    migrate(database_path)
+    with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
+        connection.execute(f"INSERT {SENT}", ("thea", "uma", "Hello", "1"))
+        before = everything(connection, VERSIONS)
+        connection.execute(f"INSERT OR REPLACE {SENT}", ("thea", "uma", "Hello", "1"))
+        assert everything(connection, VERSIONS) == before

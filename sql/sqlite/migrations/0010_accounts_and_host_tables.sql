@@ -141,6 +141,15 @@ BEGIN
     DELETE FROM msgsvc_messages_before WHERE id = new.id;
     INSERT INTO msgsvc_messages_before (id, owner, partner, is_unread)
     SELECT id, owner, partner, is_unread FROM msgsvc_counted_messages WHERE id = new.id;
+    UPDATE msgsvc_mailboxes
+    SET version = random()
+    WHERE owner IN (SELECT owner FROM msgsvc_conversations WHERE last_message_id = new.id)
+        AND NOT EXISTS (
+            SELECT 1 FROM messages AS m
+            WHERE m.id = new.id
+                AND (m.content COLLATE BINARY, m.sent_at COLLATE BINARY, m.sender_username COLLATE BINARY)
+                    IS (new.content, new.sent_at, new.sender_username)
+        );
 END;
 
 -- The last statement replaces the default CURRENT_TIMESTAMP, which SQLite cannot give a column added to a table.
@@ -225,8 +234,10 @@ BEGIN
     DELETE FROM msgsvc_messages_before WHERE id = old.id;
 END;
 
-CREATE TRIGGER msgsvc_messages_after_content AFTER UPDATE OF content, sent_at ON messages
-WHEN (new.content COLLATE BINARY, new.sent_at COLLATE BINARY) IS NOT (old.content, old.sent_at)
+-- The inbox shows these columns of the newest message; the summaries do not hold them.
+CREATE TRIGGER msgsvc_messages_after_content AFTER UPDATE OF content, sent_at, sender_username ON messages
+WHEN (new.content COLLATE BINARY, new.sent_at COLLATE BINARY, new.sender_username COLLATE BINARY)
+    IS NOT (old.content, old.sent_at, old.sender_username)
 BEGIN
     UPDATE msgsvc_mailboxes
     SET version = random()
