@@ -4,16 +4,20 @@ import re
 import sqlite3
 import time
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import Any
 
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from support import API
+from support import API, refusal
 
 from msgsvc.testing import Client, Clock
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user"}
+NAMES = [*sorted(PEOPLE), "zoe"]
+"""The last is nobody's at first."""
+STAFF = ("therapist", "clinician")
 SIDES = ("sender_username", "recipient_username")
 
 
@@ -53,6 +57,9 @@ class Message:
     is_deleted_by_sender: int | None = 0
     is_deleted_by_recipient: int | None = 0
 
+    def involves(self, name: str) -> bool:
+        return name in (self.sender_username, self.recipient_username)
+
     def is_seen_by(self, name: str) -> bool:
         if self.deleted_at is not None:
             return False
@@ -88,6 +95,7 @@ class Model:
     """The promises of the service as plain Python. A new rule of sending belongs in ``refusal``."""
 
     roles: dict[str, str]
+    """Of the names that have an account."""
     messages: dict[int, Message] = field(default_factory=dict)
     blocks: set[tuple[str, str]] = field(default_factory=set)
     wrote: set[tuple[str, str]] = field(default_factory=set)
@@ -96,25 +104,62 @@ class Model:
 
     def refusal(self, sender: str, recipient: str) -> str | None:
         """The error code with which the sender is refused, or None."""
+        if sender not in self.roles:
+            return "unauthorized"
         if sender in self.suspended:
             return "account_suspended"
-        if recipient in self.suspended or (recipient, sender) in self.blocks:
+        if recipient not in self.roles:
+            return "recipient_not_found"
+        roles = self.roles[sender], self.roles[recipient]
+        is_blocked = (recipient, sender) in self.blocks and self.may_block(recipient, sender)
+        if "guest" in roles or recipient in self.suspended or is_blocked:
             return "not_allowed"
-        if (self.roles[sender], self.roles[recipient]) == ("user", "clinician"):
+        if roles == ("user", "clinician"):
             return None if (recipient, sender) in self.wrote else "reply_only"
         return None
+
+    def may_block(self, name: str, other: str) -> bool:
+        return self.roles.get(other) in ("user", None) or self.roles[name] in STAFF
+
+    def with_role(self, name: str) -> str | None:
+        role = self.roles.get(name)
+        return None if role == "guest" else role
+
+    def closed(self, name: str, partner: str) -> tuple[int, str] | None:
+        """Status and error code for the calls on a conversation that the caller cannot open."""
+        if name not in self.roles:
+            return 401, "unauthorized"
+        if name in self.suspended:
+            return 403, "account_suspended"
+        return None if partner in self.roles or self.seen(name, partner) else (404, "user_not_found")
+
+    def rename(self, old: str, new: str) -> None:
+        """Everything that belongs to an account goes along."""
+
+        def renamed(name: str) -> str:
+            return new if name == old else name
+
+        self.roles = {renamed(name): role for name, role in self.roles.items()}
+        self.suspended = {renamed(name) for name in self.suspended}
+        self.blocks = {(renamed(blocker), renamed(blocked)) for blocker, blocked in self.blocks}
+        self.wrote = {(renamed(sender), renamed(recipient)) for sender, recipient in self.wrote}
+        for message in self.messages.values():
+            message.sender_username = renamed(message.sender_username)
+            message.recipient_username = renamed(message.recipient_username)
 
     def remember_who_wrote(self) -> None:
         self.wrote |= {(m.sender_username, m.recipient_username) for m in self.messages.values()}
 
     def standing(self, name: str, message_id: int) -> tuple[int, str]:
         """Status and error code for a call on one message; who may mark it read is not decided here."""
+        if name not in self.roles:
+            return 401, "unauthorized"
         if name in self.suspended:
             return 403, "account_suspended"
         message = self.messages.get(message_id)
-        if message is None or not any(message.is_seen_by(person) for person in self.roles):
+        if message is None or not any(message.is_seen_by(person) for person in NAMES):
             return 404, "message_not_found"
-        if name not in (message.sender_username, message.recipient_username):
+        if not message.involves(name):
             return 403, "not_participant"
         return (200, "") if message.is_seen_by(name) else (404, "message_not_found")
 
@@ -128,7 +173,7 @@ class Model:
 
     def inbox(self, name: str, *, unread_only: bool) -> dict[str, Any]:
         rows = []
-        for partner in self.roles:
+        for partner in NAMES:
             seen = self.seen(name, partner) if partner != name else []
             unread_count = sum(message.is_unread_by(name) for message in seen)
             if seen and (unread_count or not unread_only):
@@ -138,7 +183,7 @@ class Model:
             "conversations": [
                 {
                     "with_user": partner,
-                    "with_role": self.roles[partner],
+                    "with_role": self.with_role(partner),
                     "last_message": newest.content if len(newest.content) <= 100 else newest.content[:97] + "...",
                     "last_message_time": shown(newest.sent_at),
                     "unread_count": unread_count,
@@ -153,6 +198,7 @@ class Model:
         }
 
     def conversation(self, name: str, partner: str) -> dict[str, Any]:
+        refusal = self.refusal(name, partner)
         return {
             "messages": [
                 {
@@ -169,15 +215,15 @@ class Model:
             ],
             "participant_count": 2,
             "has_more": False,
-            "can_reply": self.refusal(name, partner) is None,
-            "reply_refusal": self.refusal(name, partner),
-            "with_role": self.roles[partner],
+            "can_reply": refusal is None,
+            "reply_refusal": refusal if partner in self.roles else None,
+            "with_role": self.with_role(partner),
         }
 
 
-names = st.sampled_from(sorted(PEOPLE))
-pairs = st.permutations(sorted(PEOPLE)).map(lambda people: people[:2])
-ids = st.integers(1, 8)
+names = st.sampled_from(NAMES)
+pairs = st.permutations(NAMES).map(lambda people: people[:2])
+ids = st.integers(1, 10)
 ways = st.sampled_from(["", "OR REPLACE", "OR IGNORE"])
 flags = st.sampled_from([0, 1, None, 2])
 times = st.sampled_from(list(TIMES))
@@ -201,22 +247,28 @@ rows = st.fixed_dictionaries(
 
 
 class Messaging(RuleBasedStateMachine):
-    """Three people on one database that a host also writes to."""
+    """A few people on one database that a host also writes to."""
 
     @initialize()
     def start(self) -> None:
         self.clock = Clock()
         self.client = Client(clock=self.clock)
         self.admin = self.client.as_user("adam", "admin")
-        self.callers = {name: self.client.as_user(name, role) for name, role in PEOPLE.items()}
+        self.callers = dict.fromkeys(NAMES, self.client)
+        self.callers.update({name: self.client.as_user(name, role) for name, role in PEOPLE.items()})
         self.host = sqlite3.connect(self.client.app.services.database.path, isolation_level=None)
         self.host.execute("PRAGMA synchronous = OFF")
         self.model = Model(dict(PEOPLE))
         self.known: dict[tuple[str, str], tuple[str, Any]] = {}
+        for pair in permutations(PEOPLE, 2):
+            self.host_inserts(pair=list(pair), row={"content": "Hello"}, message_id=None, way="")
 
     def teardown(self) -> None:
         self.host.close()
         self.client.close()
+
+    def is_active(self, name: str) -> bool:
+        return name in self.model.roles.keys() - self.model.suspended
 
     def now(self) -> str:
         """The present time as it is shown."""
@@ -234,9 +286,10 @@ class Messaging(RuleBasedStateMachine):
         now = self.now()
         response = self.callers[sender].post(f"{API}/send", json={"recipient": recipient, "content": content})
 
-        refusal = self.model.refusal(sender, recipient)
-        assert (response.status_code, response.json.get("code")) == (403 if refusal else 201, refusal)
-        if not refusal:
+        code = self.model.refusal(sender, recipient)
+        status = {None: 201, "unauthorized": 401, "recipient_not_found": 404}.get(code, 403)
+        assert (response.status_code, response.json.get("code")) == (status, code)
+        if code is None:
             message_id = response.json["message_id"]
             assert message_id > max(self.model.messages, default=0)
             self.model.messages[message_id] = Message(message_id, sender, recipient, content, sent_at=now)
@@ -270,11 +323,13 @@ class Messaging(RuleBasedStateMachine):
     @rule(pair=pairs, up_to=st.none() | ids)
     def mark_conversation_read(self, pair: list[str], up_to: int | None) -> None:
         name, partner = pair
-        assume(name not in self.model.suspended)
         now = self.now()
         body = {} if up_to is None else {"up_to": up_to}
         response = self.callers[name].patch(f"{API}/conversation/{partner}/read", json=body)
 
+        if closed := self.model.closed(name, partner):
+            assert refusal(response) == closed
+            return
         unread = [message for message in self.model.seen(name, partner) if message.is_unread_by(name)]
         marked = [message for message in unread if up_to is None or message.id <= up_to]
         assert response.json == {"with_user": partner, "marked": len(marked)}
@@ -284,36 +339,55 @@ class Messaging(RuleBasedStateMachine):
     @rule(pair=pairs)
     def hide_conversation(self, pair: list[str]) -> None:
         name, partner = pair
-        assume(name not in self.model.suspended)
         now = self.now()
-        assert self.callers[name].delete(f"{API}/conversation/{partner}").status_code == 204
+        response = self.callers[name].delete(f"{API}/conversation/{partner}")
+        if closed := self.model.closed(name, partner):
+            assert refusal(response) == closed
+            return
+        assert response.status_code == 204
         for message in self.model.seen(name, partner):
             message.hide_from(name, now)
 
-    @rule(name=st.sampled_from(["clara", "thea"]))
-    def block_the_user(self, name: str) -> None:
-        assume(name not in self.model.suspended)
-        assert self.callers[name].put(f"{API}/blocks/uma").status_code == 204
-        self.model.blocks.add((name, "uma"))
+    @rule(pair=pairs)
+    def block(self, pair: list[str]) -> None:
+        name, other = pair
+        response = self.callers[name].put(f"{API}/blocks/{other}")
+        if closed := self.model.closed(name, other):
+            assert refusal(response) == closed
+        elif self.model.may_block(name, other):
+            assert response.status_code == 204
+            self.model.blocks.add((name, other))
+        else:
+            assert refusal(response) == (400, "staff_not_blockable")
 
-    @rule(name=st.sampled_from(["clara", "thea"]))
-    def unblock_the_user(self, name: str) -> None:
-        assume(name not in self.model.suspended)
-        assert self.callers[name].delete(f"{API}/blocks/uma").status_code == 204
-        self.model.blocks.discard((name, "uma"))
+    @rule(pair=pairs)
+    def unblock(self, pair: list[str]) -> None:
+        name, other = pair
+        response = self.callers[name].delete(f"{API}/blocks/{other}")
+        closed = self.model.closed(name, other)
+        if closed and not (self.is_active(name) and (name, other) in self.model.blocks):
+            assert refusal(response) == closed
+        else:
+            assert response.status_code == 204
+            self.model.blocks.discard((name, other))
 
     @rule(name=names)
     def suspend(self, name: str) -> None:
-        assert self.admin.patch("/api/users/" + name, json={"suspended": True}).status_code == 200
-        self.model.suspended.add(name)
+        if self._admin_sets(name, suspended=True):
+            self.model.suspended.add(name)
 
     @rule(name=names)
     def reinstate(self, name: str) -> None:
-        assert self.admin.patch("/api/users/" + name, json={"suspended": False}).status_code == 200
-        if name in self.model.suspended:
+        if self._admin_sets(name, suspended=False) and name in self.model.suspended:
             self.model.suspended.remove(name)
             assert self.callers[name].get(f"{API}/unread").status_code == 401
-            self.callers[name] = self.client.as_user(name, PEOPLE[name])
+            self.callers[name] = self.client.as_user(name)
+
+    def _admin_sets(self, name: str, *, suspended: bool) -> bool:
+        """Whether there is such an account."""
+        response = self.admin.patch(f"/api/users/{name}", json={"suspended": suspended})
+        assert response.status_code == (200 if name in self.model.roles else 404)
+        return name in self.model.roles
 
     # the host's SQL
 
@@ -385,24 +459,56 @@ class Messaging(RuleBasedStateMachine):
         self.host.execute("DELETE FROM messages WHERE sender_username = ?", (name,))
         self.model.messages = {k: m for k, m in self.model.messages.items() if m.sender_username != name}
 
+    @rule(name=names)
+    def host_removes_a_person(self, name: str) -> None:
+        self.host.execute("DELETE FROM users WHERE username = ?", (name,))
+        self.model.roles.pop(name, None)
+
+    @rule(name=names, role=st.sampled_from([*STAFF, "user", "guest"]), way=ways)
+    def host_inserts_a_person(self, name: str, role: str, way: str) -> None:
+        """Suspension and blocks stay: a host may change a row by deleting and inserting it."""
+        is_new = name not in self.model.roles
+        way = way if is_new else "OR REPLACE"
+        self.host.execute(f"INSERT {way} INTO users (username, role) VALUES (?, ?)", (name, role))
+        self.model.roles[name] = role
+        if is_new:
+            assert self.callers[name].get(f"{API}/unread").status_code == 401
+            self.callers[name] = self.client.as_user(name)
+
+    @rule(old=names, way=ways)
+    def host_renames_a_person(self, old: str, way: str) -> None:
+        partners = {m.partner_of(old) for m in self.model.messages.values() if m.involves(old)}
+        free = [name for name in NAMES if name not in self.model.roles and name not in partners]
+        if old in self.model.roles and free:
+            new = free[0]
+            self.host.execute(f"UPDATE {way} users SET username = ? WHERE username = ?", (new, old))
+            self.model.rename(old, new)
+            self.callers[new], self.callers[old] = self.callers[old], self.client
+
     # what must hold after every step
 
     @invariant()
     def everyone_sees_what_the_model_says(self) -> None:
         self.model.remember_who_wrote()
-        for name in self.model.suspended:
-            assert self.callers[name].get(f"{API}/inbox").json["code"] == "account_suspended"
-        for name in PEOPLE.keys() - self.model.suspended:
+        for name in NAMES:
+            if not self.is_active(name):
+                code = "account_suspended" if name in self.model.roles else "unauthorized"
+                assert self.callers[name].get(f"{API}/inbox").json["code"] == code
+                continue
             assert self._get(name, "inbox") == self.model.inbox(name, unread_only=False)
             assert self._get(name, "inbox?unread_only=true") == self.model.inbox(name, unread_only=True)
             assert self._get(name, "unread") == {"total_unread": self.model.unread(name)}
-            for partner in PEOPLE.keys() - {name}:
-                assert self._get(name, f"conversation/{partner}") == self.model.conversation(name, partner)
+            for partner in set(NAMES) - {name}:
+                if closed := self.model.closed(name, partner):
+                    assert refusal(self.callers[name].get(f"{API}/conversation/{partner}")) == closed
+                else:
+                    assert self._get(name, f"conversation/{partner}") == self.model.conversation(name, partner)
 
     def _get(self, name: str, path: str) -> Any:
         """Reads like a polling client: a 304 means the previous answer."""
         tag, answer = self.known.get((name, path), ('"none"', None))
         response = self.callers[name].get(f"{API}/{path}", headers={"If-None-Match": tag})
+        assert response.status_code in (200, 304)
         if response.status_code == 200:
             answer = response.json
             self.known[name, path] = (response.headers.get("ETag", '"none"'), answer)
