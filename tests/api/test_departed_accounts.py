@@ -78,10 +78,21 @@ def test_a_renamed_account_keeps_messages_blocks_and_suspension(
     assert faults(database_path) == []
 
 
-def test_a_clinician_s_rename_keeps_the_right_to_reply(people: dict[str, Client], host: sqlite3.Connection) -> None:
+def test_a_renamed_account_stays_blocked(people: dict[str, Client], host: sqlite3.Connection) -> None:
+    people["thea"].put(f"{API}/blocks/ugo")
+    host.execute("UPDATE users SET username = 'hugo' WHERE username = 'ugo'")
+    answer = people["ugo"].post(f"{API}/send", json={"recipient": "thea", "content": "Hello"})
+    assert refusal(answer) == (403, "not_allowed")
+
+
+@pytest.mark.parametrize("renamed", ["clara", "uma"])
+def test_a_rename_keeps_the_right_to_reply_when_the_messages_are_gone(
+    people: dict[str, Client], host: sqlite3.Connection, renamed: str
+) -> None:
     send(people["clara"], "uma")
-    host.execute("UPDATE users SET username = 'claire' WHERE username = 'clara'")
-    send(people["uma"], "claire")
+    host.execute("DELETE FROM messages")
+    host.execute("UPDATE users SET username = username || '2' WHERE username = ?", (renamed,))
+    send(people["uma"], "clara2" if renamed == "clara" else "clara")
 
 
 @pytest.mark.parametrize(
