@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from looks import freeze
+from looks import COUNT_CALLS, freeze, settle
 from page_people import Hire, LogIn, Person
 from requirements import needs, unavailable
 from served import Service, serving
@@ -64,9 +64,10 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
 
     def open_page(url: str = "", fragment: str = "", **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context.add_init_script(f"({COUNT_CALLS})()")
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda said: errors.append(said.text) if is_error(said) else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((url or service.url + "/") + fragment)
@@ -80,7 +81,10 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def log_in(open_page: Callable[..., Any]) -> LogIn:
-    """The page of a person who has logged in, at the address given. `frozen` stops the clock of the page."""
+    """The page of a person who has logged in, with all that it loads at the address given.
+
+    `frozen` stops the clock of the page, so that it neither polls nor tries again until the test lets time pass.
+    """
 
     def log_in(person: Person, fragment: str = "", *, frozen: bool = False, **options: Any) -> Any:
         page = open_page(f"{person.service.url}/", "icon.svg", **options)
@@ -89,6 +93,7 @@ def log_in(open_page: Callable[..., Any]) -> LogIn:
             freeze(page)
         page.goto(f"{person.service.url}/{fragment}")
         page.locator(".account", has_text=person.name).wait_for(state="attached")
+        settle(page)
         return page
 
     return log_in

@@ -4,6 +4,24 @@ import time
 from contextlib import suppress
 from typing import Any
 
+COUNT_CALLS = """() => {
+    const ask = fetch;
+    window.underWay = 0;
+    window.fetch = (...call) => {
+        underWay += 1;
+        return ask(...call).finally(() => { underWay -= 1; });
+    };
+}"""
+
+# What was answered before a call of our own began has reached the page when that call has its answer.
+SETTLE = """async (held) => {
+    let idle;
+    do {
+        idle = underWay <= held;
+        await (await fetch('icon.svg')).text();
+    } while (!idle || underWay > held);
+}"""
+
 
 def button(page: Any, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True)
@@ -35,10 +53,23 @@ def wait_for_live(page: Any, text: str) -> None:
     page.wait_for_function("text => document.getElementById('live').textContent === text", arg=text)
 
 
+NAME = "(e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent)(document.activeElement)"
+
+
 def focused(page: Any) -> str:
     """The name, or else the text, of what has the focus."""
-    name = "(e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent)"
-    return str(page.evaluate(f"{name}(document.activeElement)"))
+    return str(page.evaluate(NAME))
+
+
+def wait_for_focus(page: Any, name: str) -> None:
+    page.wait_for_function(f"name => {NAME} === name", arg=name)
+
+
+def choose_person(page: Any, name: str) -> None:
+    """Searches for the one person of this name and chooses it, once the search has ended and the list stays."""
+    page.get_by_label("Send to").fill(name)
+    wait_for_live(page, "1 person found")
+    page.locator(".results button", has_text=name).click()
 
 
 def poll_until(page: Any, locator: Any) -> None:
@@ -56,8 +87,9 @@ def poll_until(page: Any, locator: Any) -> None:
 def freeze(page: Any) -> None:
     """From the next address on, the time of the page goes on by `page.clock.run_for` alone."""
     now = time.time()
-    page.clock.install(time=now)
-    page.clock.pause_at(now + 1)
+    # The clock runs until it is paused, and cannot be paused at a time that is past.
+    page.clock.install(time=now - 3600)
+    page.clock.pause_at(now)
 
 
 def hide(page: Any) -> None:
@@ -80,6 +112,15 @@ def requests_of(page: Any, method: str, part: str) -> list[Any]:
     return made
 
 
-def settle(page: Any) -> None:
-    """Gives the page the time of another call, to take in what it was answered."""
-    page.evaluate("fetch('icon.svg').then(answer => answer.text())")
+def settle(page: Any, held: int = 0) -> None:
+    """Waits until the page has no call under way but those that the test holds, and has taken in every answer."""
+    page.evaluate(SETTLE, held)
+
+
+def let_see(page: Any) -> None:
+    """Lets time pass on a frozen page until it has seen what is in view, and has the answers to what it marks."""
+    for _ in range(2):
+        # The browser tells observers in the order of their making what is in view.
+        page.evaluate("new Promise(done => new IntersectionObserver(done).observe(document.body))")
+        page.clock.run_for(2000)
+    settle(page)

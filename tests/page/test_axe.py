@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from axe import violations
-from looks import button, heading, in_dialog, messages, poll_until, row, wait_for_live, write
+from looks import button, choose_person, heading, in_dialog, messages, poll_until, row, wait_for_live, write
 from page_people import Hire, LogIn, Person, fill_login
 
 SEND = "**/api/messages/send"
@@ -52,8 +52,7 @@ def login_refused(cast: Cast) -> Any:
 def session_ended(cast: Cast) -> Any:
     page = cast.conversation(cast.uma, cast.thea)
     cast.uma.end_sessions()
-    page.evaluate("dispatchEvent(new Event('online'))")
-    page.get_by_text("You were logged out.").wait_for()
+    poll_until(page, page.get_by_text("You were logged out."))
     return page
 
 
@@ -193,21 +192,20 @@ def writing_forbidden(cast: Cast) -> Any:
 def search_results(cast: Cast) -> Any:
     page = cast.log_in(cast.uma, "#/new")
     page.get_by_label("Send to").fill(cast.thea.name)
-    page.locator(".results button", has_text=cast.thea.name).wait_for()
+    wait_for_live(page, "1 person found")
     return page
 
 
 def nobody_found(cast: Cast) -> Any:
     page = cast.log_in(cast.uma, "#/new")
     page.get_by_label("Send to").fill("nobody at all")
-    page.get_by_text("Nobody found for").wait_for()
+    wait_for_live(page, "Nobody found")
     return page
 
 
 def new_message(cast: Cast) -> Any:
     page = cast.log_in(cast.uma, "#/new")
-    page.get_by_label("Send to").fill(cast.adam.name)
-    page.locator(".results button", has_text=cast.adam.name).click()
+    choose_person(page, cast.adam.name)
     page.get_by_label("Your message").wait_for()
     return page
 

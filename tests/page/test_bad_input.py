@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from looks import button, heading, messages, row, wait_for_live, write
+from looks import button, heading, messages, row, settle, wait_for_live, write
 from page_people import Hire, LogIn, Person, fill_login
 from served import Service, serving
 
@@ -47,10 +47,13 @@ def test_a_closed_throttle_says_until_when(strict: tuple[Service, str], open_pag
     for _ in range(30):
         with page.expect_response("**/api/auth/login") as answer:
             fill_login(page, uma.name, "wrong")
+        settle(page)
         if answer.value.status == 429:
             break
     is_first(page, "Please wait until")
-    fill_login(page, uma.name)
+    with page.expect_response("**/api/auth/login") as answer:
+        fill_login(page, uma.name)
+    assert answer.value.status == 429
     is_first(page, "also with the right password")
 
 
@@ -92,7 +95,7 @@ def test_a_reload_while_the_service_is_away_keeps_the_session(
 def test_messages_that_cannot_be_loaded_can_be_tried_again(hire: Hire, log_in: LogIn, answer: dict[str, Any]) -> None:
     thea, uma = hire("therapist"), hire("user")
     thea.send(uma, "Hello")
-    page = log_in(uma)
+    page = log_in(uma, frozen=True)
     row(page, thea.name).wait_for()
     page.route("**/api/messages/conversation/**", lambda route: route.fulfill(**answer), times=1)
     row(page, thea.name).click()
@@ -106,7 +109,7 @@ def test_a_send_without_a_right_answer_keeps_the_text_and_sends_it_once(
     hire: Hire, log_in: LogIn, answer: dict[str, Any]
 ) -> None:
     thea, uma = hire("therapist"), hire("user")
-    page = log_in(uma, f"#/conversation/{thea.name}")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
     page.route(SEND, lambda route: route.fulfill(**answer), times=1)
     write(page, thea.name, "important")
     button(page, "Send").click()
@@ -114,6 +117,8 @@ def test_a_send_without_a_right_answer_keeps_the_text_and_sends_it_once(
     assert page.get_by_label(f"Write to {thea.name}").input_value() == "important"
     if button(page, "Send").get_attribute("aria-disabled") == "false":
         button(page, "Send").click()
+    else:
+        page.clock.run_for(2000)
     wait_for_live(page, "Sent")
     assert [message["content"] for message in uma.messages(thea)] == ["important"]
 

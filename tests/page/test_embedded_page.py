@@ -9,7 +9,7 @@ from typing import Any
 import flask
 import pytest
 from hosts import create_host_database
-from looks import button, heading, messages, row, wait_for_live, write
+from looks import button, heading, messages, row, settle, wait_for_live, write
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
@@ -82,6 +82,8 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def log_in_at(open_page: Any, address: str, name: str, fragment: str = "") -> Any:
     page = open_page(f"{address}/login/{name}")
     page.goto(f"{address}/messages/{fragment}")
+    heading(page, "Conversations").wait_for()
+    settle(page)
     return page
 
 

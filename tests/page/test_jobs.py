@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from looks import button, heading, in_dialog, messages, poll_until, row, wait_for_live, write
+from looks import button, choose_person, heading, in_dialog, messages, poll_until, row, wait_for_live, write
 from page_people import PASSWORD, Hire, LogIn, fill_login
 
 
@@ -67,7 +67,8 @@ def test_older_messages_load_and_the_first_in_view_stays_in_place(hire: Hire, lo
     for number in range(60):
         uma.send(thea, f"message {number}")
     thea.call("PATCH", f"/conversation/{uma.name}/read")
-    page = log_in(thea, f"#/conversation/{uma.name}")
+    # After 0.4 s the page says that it is loading, in a line above the messages.
+    page = log_in(thea, f"#/conversation/{uma.name}", frozen=True)
     older = button(page, "Load older messages")
     older.scroll_into_view_if_needed()
     first = page.locator(".msg", has=page.get_by_text("message 10", exact=True))
@@ -82,10 +83,7 @@ def test_a_new_message_goes_to_somebody_found_by_search(hire: Hire, log_in: LogI
     thea, uma = hire("therapist"), hire("user")
     page = log_in(uma)
     button(page, "New message").click()
-    page.get_by_label("Send to").fill(thea.name)
-    page.get_by_role("button", name=f"{thea.name} Therapist").or_(
-        page.locator(".results button", has_text=thea.name)
-    ).first.click()
+    choose_person(page, thea.name)
     page.get_by_label("Subject (optional)").fill("A question")
     page.get_by_label("Your message").fill("May I call you?")
     button(page, "Send").click()
@@ -99,12 +97,10 @@ def test_choosing_a_partner_opens_the_conversation_that_exists_with_the_text(hir
     thea, sam, uma = hire("therapist"), hire("therapist"), hire("user")
     sam.send(uma, "we know each other")
     page = log_in(uma, "#/new")
-    page.get_by_label("Send to").fill(thea.name)
-    page.locator(".results button", has_text=thea.name).click()
+    choose_person(page, thea.name)
     page.get_by_label("Your message").fill("for whoever it is")
     button(page, "Choose somebody else").click()
-    page.get_by_label("Send to").fill(sam.name)
-    page.locator(".results button", has_text=sam.name).click()
+    choose_person(page, sam.name)
     page.get_by_text("we know each other").last.wait_for()
     assert page.get_by_label(f"Write to {sam.name}").input_value() == "for whoever it is"
 
@@ -129,7 +125,7 @@ def test_deleting_a_message_asks_first_and_the_other_side_keeps_it(hire: Hire, l
 def test_deleting_a_conversation_hides_only_what_the_reader_has_loaded(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
     uma.send(thea, "old")
-    page = log_in(thea, f"#/conversation/{uma.name}")
+    page = log_in(thea, f"#/conversation/{uma.name}", frozen=True)
     messages(page).wait_for()
     uma.send(thea, "arrives while the question is open")
     button(page, "Options for this conversation").click()

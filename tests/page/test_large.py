@@ -49,7 +49,7 @@ def nodes(page: Any) -> int:
 
 @pytest.mark.slow
 def test_a_full_inbox_is_one_small_call_and_a_long_conversation_keeps_memory_flat(full: Person, log_in: LogIn) -> None:
-    page = log_in(full)
+    page = log_in(full, frozen=True)
     answers: list[Any] = []
     page.on("response", lambda answer: answers.append(answer) if "/api/" in answer.url else None)
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
@@ -73,13 +73,16 @@ def test_a_full_inbox_is_one_small_call_and_a_long_conversation_keeps_memory_fla
 
 
 def load_parts(page: Any, parts: int) -> None:
-    """Presses Load older messages and waits for them, this often."""
+    """Presses Load older messages and waits until the page says that they are there, this often."""
     page.evaluate(
         """async parts => {
             for (let part = 0; part < parts; part += 1) {
-                const first = document.querySelector('.msg');
+                const said = new Promise(done => {
+                    new MutationObserver((_, observer) => done(observer.disconnect()))
+                        .observe(document.getElementById('live'), {childList: true});
+                });
                 [...document.querySelectorAll('button')].find(it => it.textContent === 'Load older messages').click();
-                while (document.querySelector('.msg') === first) await new Promise(requestAnimationFrame);
+                await said;
             }
         }""",
         parts,

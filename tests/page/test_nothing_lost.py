@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from looks import button, heading, messages, requests_of, row, settle, wait_for_live, write
+from looks import (
+    button,
+    choose_person,
+    heading,
+    messages,
+    poll_until,
+    requests_of,
+    row,
+    settle,
+    wait_for_live,
+    write,
+)
 from page_people import Hire, LogIn, fill_login
 
 SEND = "**/api/messages/send"
@@ -31,8 +42,7 @@ def test_a_draft_survives_a_reload_and_another_conversation(hire: Hire, log_in: 
 def test_a_person_chosen_for_a_new_message_survives_a_reload(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
     page = log_in(uma, "#/new")
-    page.get_by_label("Send to").fill(thea.name)
-    page.locator(".results button", has_text=thea.name).click()
+    choose_person(page, thea.name)
     page.get_by_label("Your message").fill("not yet sent")
     page.reload()
     assert page.get_by_label("Your message").input_value() == "not yet sent"
@@ -54,7 +64,7 @@ def test_a_failed_send_keeps_the_text_and_sends_it_once(hire: Hire, log_in: LogI
 
 def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_key(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
-    page = log_in(uma, f"#/conversation/{thea.name}")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
     keys = []
 
     def lose_the_first(route: Any) -> None:
@@ -70,6 +80,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_key(hire: Hire,
     button(page, "Send").click()
     page.get_by_text("We do not know yet whether it arrived").wait_for()
     assert button(page, "Send").get_attribute("aria-disabled") == "true"
+    page.clock.run_for(2000)
     wait_for_live(page, "Sent")
     assert len(keys) == 2
     assert len(set(keys)) == 1
@@ -79,7 +90,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_key(hire: Hire,
 
 def test_an_unknown_outcome_survives_a_reload(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
-    page = log_in(uma, f"#/conversation/{thea.name}")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
 
     def lose(route: Any) -> None:
         route.fetch()
@@ -155,7 +166,7 @@ def test_a_double_click_sends_one_message(hire: Hire, log_in: LogIn) -> None:
 
 def test_sending_again_while_the_answer_is_slow_sends_one_message(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
-    page = log_in(uma, f"#/conversation/{thea.name}")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
     held: list[Any] = []
 
     def hold(route: Any) -> None:
@@ -167,7 +178,7 @@ def test_sending_again_while_the_answer_is_slow_sends_one_message(hire: Hire, lo
     page.get_by_text("Sending…").wait_for()
     page.get_by_label(f"Write to {thea.name}").press("Control+Enter")
     button(page, "Send").click(force=True)
-    settle(page)
+    settle(page, held=1)
     assert len(held) == 1
     held[0].continue_()
     wait_for_live(page, "Sent")
@@ -194,13 +205,11 @@ def test_logout_ends_what_is_being_sent(hire: Hire, log_in: LogIn) -> None:
 def test_a_new_message_survives_an_ended_session(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
     page = log_in(uma, "#/new")
-    page.get_by_label("Send to").fill(thea.name)
-    page.locator(".results button", has_text=thea.name).click()
+    choose_person(page, thea.name)
     page.get_by_label("Subject (optional)").fill("A question")
     page.get_by_label("Your message").fill("half a thought")
     uma.end_sessions()
-    page.evaluate("dispatchEvent(new Event('online'))")
-    page.get_by_text("You were logged out.").wait_for()
+    poll_until(page, page.get_by_text("You were logged out."))
     assert "half a thought" not in page.content()
     fill_login(page, uma.name)
     page.get_by_label("Your message").wait_for()
@@ -210,12 +219,13 @@ def test_a_new_message_survives_an_ended_session(hire: Hire, log_in: LogIn) -> N
 
 def test_too_many_messages_wait_as_the_service_says(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
-    page = log_in(uma, f"#/conversation/{thea.name}")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
     too_many = {"error": "Too many messages", "code": "too_many_messages"}
     page.route(SEND, lambda route: route.fulfill(status=429, json=too_many, headers={"Retry-After": "2"}), times=1)
     write(page, thea.name, "patience")
     button(page, "Send").click()
     page.get_by_text("Sends itself at").wait_for()
+    page.clock.run_for(2000)
     wait_for_live(page, "Sent")
     assert [message["content"] for message in uma.messages(thea)] == ["patience"]
 
@@ -229,7 +239,7 @@ def test_a_draft_survives_an_ended_session_and_is_sent_after_the_login(hire: Hir
     page.get_by_text("You were logged out.").wait_for()
     assert page.get_by_text("before the end").count() == 0
     fill_login(page, uma.name)
-    wait_for_live(page, "Sent")
+    messages(page).get_by_text("before the end").wait_for()
     assert [message["content"] for message in uma.messages(thea)] == ["before the end"]
 
 

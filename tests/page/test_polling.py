@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from looks import hide, messages, requests_of, row, settle, show_again
+from looks import hide, let_see, messages, requests_of, row, settle, show_again
 from page_people import Hire, LogIn, Person
 
 INBOX = "**/api/messages/inbox*"
@@ -56,6 +56,7 @@ def test_a_hidden_page_asks_nothing_and_asks_at_once_when_it_is_back(page: Any) 
     assert asked == []
     with page.expect_response(is_inbox):
         show_again(page)
+    settle(page)
     with page.expect_response(is_inbox):
         page.clock.run_for(15_000)
 
@@ -63,10 +64,12 @@ def test_a_hidden_page_asks_nothing_and_asks_at_once_when_it_is_back(page: Any) 
 def test_only_one_poll_is_under_way(page: Any) -> None:
     asked = requests_of(page, "GET", "/inbox")
     page.route(INBOX, lambda _route: None)
-    page.clock.run_for(15_000)
+    with page.expect_request(is_inbox):
+        page.clock.run_for(15_000)
     for _ in range(3):
         page.evaluate("dispatchEvent(new Event('online'))")
     page.clock.run_for(15_000)
+    settle(page, held=1)
     assert len(asked) == 1
 
 
@@ -96,8 +99,7 @@ def test_an_open_conversation_without_news_is_not_asked_for(page: Any, uma: Pers
     (partner,) = [it["with_user"] for it in uma.call("GET", "/inbox")["conversations"]]
     row(page, partner).click()
     messages(page).wait_for()
-    settle(page)
-    page.clock.run_for(2000)
+    let_see(page)
     page.locator(".counted", has_text="Nothing unread").wait_for()
     with page.expect_response(is_inbox):
         page.clock.run_for(15_000)

@@ -3,7 +3,19 @@
 from typing import Any
 
 import pytest
-from looks import button, heading, hide, messages, poll_until, requests_of, row, show_again, wait_for_live, write
+from looks import (
+    button,
+    heading,
+    hide,
+    let_see,
+    messages,
+    poll_until,
+    requests_of,
+    row,
+    show_again,
+    wait_for_live,
+    write,
+)
 from page_people import Hire, LogIn
 
 LONG = "one line of many\n" * 12
@@ -19,14 +31,6 @@ def focus_again(page: Any) -> None:
     page.evaluate("dispatchEvent(new Event('focus'))")
 
 
-def wait_until_looked(page: Any) -> None:
-    """The browser has told the page what is in view, and the page has had more than the time it waits."""
-    page.screenshot()
-    page.clock.run_for(2000)
-    page.screenshot()
-    page.clock.run_for(2000)
-
-
 @pytest.mark.parametrize(("away", "back"), [(unfocus, focus_again), (hide, show_again)], ids=["unfocused", "hidden"])
 def test_a_window_that_nobody_looks_at_marks_nothing(hire: Hire, log_in: LogIn, away: Any, back: Any) -> None:
     thea, uma = hire("therapist"), hire("user")
@@ -37,11 +41,11 @@ def test_a_window_that_nobody_looks_at_marks_nothing(hire: Hire, log_in: LogIn, 
     away(page)
     page.evaluate(f"location.hash = '#/conversation/{thea.name}'")
     messages(page).wait_for()
-    wait_until_looked(page)
+    let_see(page)
     assert marked == []
     with page.expect_response(lambda answer: answer.request.method == "PATCH"):
         back(page)
-        wait_until_looked(page)
+        let_see(page)
     assert uma.unread() == 0
     assert page.get_by_text("1 new message").is_visible()
 
@@ -57,11 +61,11 @@ def test_a_message_behind_a_dialog_is_not_seen(hire: Hire, log_in: LogIn) -> Non
     button(page, "Delete conversation").click()
     thea.send(uma, "arrives behind the question")
     poll_until(page, messages(page).nth(1))
-    wait_until_looked(page)
+    let_see(page)
     assert marked == []
     with page.expect_response(lambda answer: answer.request.method == "PATCH"):
         page.keyboard.press("Escape")
-        wait_until_looked(page)
+        let_see(page)
     assert uma.unread() == 0
 
 
@@ -73,12 +77,12 @@ def test_what_is_scrolled_away_stays_unread(hire: Hire, log_in: LogIn) -> None:
     marked = requests_of(page, "PATCH", "/read")
     row(page, thea.name).click()
     messages(page).first.wait_for()
-    wait_until_looked(page)
+    let_see(page)
     assert f"/{ids[0]}/read" in marked[0].url
     assert len(marked) < 4
     page.locator(".msg").last.scroll_into_view_if_needed()
     with page.expect_response(f"**/{ids[-1]}/read"):
-        wait_until_looked(page)
+        let_see(page)
     read = [message["is_read"] for message in uma.messages(thea)]
     assert (read[0], read[5], read[-1]) == (True, False, True)
     assert row(page, thea.name).locator(".badge").inner_text().startswith(str(read.count(False)))
@@ -120,8 +124,8 @@ def test_a_message_longer_than_the_window_can_be_read(hire: Hire, log_in: LogIn)
     thea.send(uma, "line\n" * 900)
     page = log_in(uma, f"#/conversation/{thea.name}", viewport={"width": 320, "height": 640})
     messages(page).wait_for()
-    page.mouse.wheel(0, 3000)
-    page.wait_for_function("() => document.title === 'Messages'")
+    with page.expect_response("**/read"):
+        page.mouse.wheel(0, 3000)
     assert uma.unread() == 0
 
 
@@ -134,9 +138,9 @@ def test_a_mark_that_fails_is_made_later(hire: Hire, log_in: LogIn) -> None:
     with page.expect_event("requestfailed"):
         row(page, thea.name).click()
         messages(page).wait_for()
-        wait_until_looked(page)
+        let_see(page)
     assert uma.unread() == 1
     with page.expect_response("**/read"):
         page.clock.run_for(15_000)
-        wait_until_looked(page)
+        let_see(page)
     assert uma.unread() == 0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from looks import button, heading, in_dialog, messages, poll_until, row, wait_for_live, write
+from looks import button, heading, in_dialog, messages, poll_until, row, settle, wait_for_live, write
 from page_people import Hire, LogIn, fill_login
 
 
@@ -48,7 +48,7 @@ def test_a_message_deleted_in_one_tab_goes_from_the_other(hire: Hire, log_in: Lo
     thea, uma = hire("therapist"), hire("user")
     thea.send(uma, "first")
     gone = thea.send(uma, "second")
-    page = log_in(uma, f"#/conversation/{thea.name}")
+    page = log_in(uma, f"#/conversation/{thea.name}", frozen=True)
     messages(page).nth(1).wait_for()
     uma.call("DELETE", f"/{gone}")
     page.get_by_role("button", name="Options for the message").nth(1).click()
@@ -106,6 +106,7 @@ def test_an_admin_makes_suspends_and_reinstates_an_account(hire: Hire, log_in: L
     in_dialog(page, "Create account").click()
     page.get_by_text(f"There is already an account {name}.").wait_for()
     in_dialog(page, "Cancel").click()
+    settle(page)
     for suspended in (True, False):
         button(page, f"Change {thea.name}").click()
         page.get_by_label("Suspended").set_checked(suspended)
