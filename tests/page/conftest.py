@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from axe import WIDE
 from looks import COUNT_CALLS, freeze, settle
 from page_people import Hire, LogIn, Person
 from requirements import needs, unavailable
@@ -56,17 +57,32 @@ def is_error(said: Any) -> bool:
     return said.type == "error" and "Failed to load resource" not in said.text
 
 
+@pytest.fixture(scope="session")
+def profile(browser: Any) -> Iterator[Any]:
+    """A browser profile for one tab at a time: to make one for each test takes longer than most tests."""
+    context = new_profile(browser)
+    # Without a tab the window would close, and the next test wait for another one.
+    context.new_page()
+    yield context
+    context.close()
+
+
+def new_profile(browser: Any, **options: Any) -> Any:
+    context = browser.new_context(**{"viewport": WIDE, **options})
+    context.add_init_script(f"({COUNT_CALLS})()")
+    return context
+
+
 @pytest.fixture
-def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
-    """Opens the page in a browser profile of its own."""
-    contexts = []
+def open_page(browser: Any, profile: Any, service: Service) -> Iterator[Callable[..., Any]]:
+    """Opens the page. The second of a test has a profile of its own, as has one with cookies, a clock or options."""
+    opened: list[Any] = []
     errors: list[str] = []
 
-    def open_page(url: str = "", fragment: str = "", **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.add_init_script(f"({COUNT_CALLS})()")
-        contexts.append(context)
-        page = context.new_page()
+    def open_page(url: str = "", fragment: str = "", *, apart: bool = False, **options: Any) -> Any:
+        shares = not (opened or url or apart or options)
+        page = (profile if shares else new_profile(browser, **options)).new_page()
+        opened.append(page if shares else page.context)
         page.set_default_timeout(60_000)
         page.on("console", lambda said: errors.append(said.text) if is_error(said) else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -74,20 +90,22 @@ def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page_or_context in opened:
+        page_or_context.close()
+    profile.set_offline(offline=False)
     assert errors == []
 
 
 @pytest.fixture
-def log_in(open_page: Callable[..., Any]) -> LogIn:
+def log_in(open_page: Callable[..., Any], service: Service) -> LogIn:
     """The page of a person who has logged in, with all that it loads at the address given.
 
     `frozen` stops the clock of the page, so that it neither polls nor tries again until the test lets time pass.
     """
 
-    def log_in(person: Person, fragment: str = "", *, frozen: bool = False, **options: Any) -> Any:
-        page = open_page(f"{person.service.url}/", "icon.svg", **options)
+    def log_in(person: Person, fragment: str = "", *, frozen: bool = False, apart: bool = False, **options: Any) -> Any:
+        elsewhere = "" if person.service is service else f"{person.service.url}/"
+        page = open_page(elsewhere, "icon.svg", apart=apart or frozen, **options)
         page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", person.new_token())
         if frozen:
             freeze(page)

@@ -125,7 +125,7 @@ def test_all_files_together_are_small() -> None:
 
 
 def test_a_browser_transfers_no_more_than_that(hire: Hire, log_in: LogIn) -> None:
-    page = log_in(hire("admin"), "#/audit")
+    page = log_in(hire("admin"), "#/audit", apart=True)
     heading(page, "Audit").wait_for()
     sizes = page.evaluate(TRANSFERRED)
     assert sizes.keys() == {served_path(name) for name in FILES}
