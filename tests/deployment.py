@@ -2,10 +2,11 @@
 
 import json
 import os
+import random
 import socket
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from processes import CHECKOUT, environment
@@ -17,8 +18,10 @@ ADMIN = {"username": "ada", "password": "correct horse battery"}
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that nobody uses, below those that the system gives to clients (ip(7)), so that it stays free."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(10_000, 32_000))) as probe:
+            return probe.getsockname()[1]
 
 
 @contextmanager
