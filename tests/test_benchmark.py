@@ -43,7 +43,7 @@ def test_every_call_is_measured_without_an_error(tmp_path: Path) -> None:
     for figure in figures.values():
         assert figure["errors"] == "0"
         assert 0 < float(figure["p50 ms"]) <= float(figure["p99 ms"]) <= float(figure["max ms"])
-        assert 0 < float(figure["ratio"]) < 10
+        assert float(figure["ratio"]) > 0
     assert {"inbox-page-90", "conversation-deep", "plain lock", "group commit"} <= {row[0] for row in rows}
     assert len(list(ET.parse(plot).getroot())) > len(CALLS)
 

@@ -62,7 +62,7 @@ def test_an_address_leaves_a_place_to_the_others() -> None:
         with hasher.turn("e", HOME):
             pass
         assert third.is_alive()
-    third.join(10)
+    third.join(60)
     assert not third.is_alive()
 
 

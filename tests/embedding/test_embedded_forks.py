@@ -82,7 +82,7 @@ def test_no_connection_crosses_a_fork(host_path: str) -> None:
         os.write(parent_closed[1], b"x")
         def others():
             for n in range(30):
-                connection = sqlite3.connect(path, timeout=20)
+                connection = sqlite3.connect(path, timeout=60)
                 with connection:
                     connection.execute("INSERT INTO messages (sender_username, recipient_username, content)"
                                        " VALUES ('uma', 'thea', 'other')")

@@ -37,7 +37,7 @@ def responses(service: Service, version: str, *headers: str) -> list[bytes]:
     """What comes back for a request with these headers, followed by one that asks to close."""
     first = "\r\n".join([f"GET /healthz HTTP/{version}", "Host: a", *headers, "\r\n"])
     last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as client:
         client.sendall((first + last).encode())
         return received(client).split(b"HTTP/1.")[1:]
 

@@ -47,7 +47,7 @@ def test_signal_under_load_answers_every_request_that_began(database_path: str, 
         assert many.wait(60)
         begun = time.monotonic()
         assert service.stop(number) == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         cut = {work.result() for work in works}
         assert service.log_lines()[-1]["message"] == "stopped"
     with closing(sqlite3.connect(database_path)) as connection:
@@ -78,7 +78,7 @@ def test_signal_ends_the_server_despite_idle_clients_and_foreign_locks(database_
         assert until(lambda: all_received(service))
         begun = time.monotonic()
         assert service.stop() == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         told = [answer for client in writers for answer in answers(received(client))]
         other_program.execute("ROLLBACK")
         assert {(status, body["code"]) for status, _, body in told} == {(503, "storage_busy")}

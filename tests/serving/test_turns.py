@@ -173,7 +173,7 @@ def test_connections_of_whoever_has_most_are_closed_for_new_ones(database_path: 
 
 @pytest.mark.fault
 def test_a_client_that_does_not_read_is_closed_in_time(database_path: str, tokens: dict[str, str]) -> None:
-    prepare = "msgsvc.serving.connection_limits.READ_SECONDS = 0.5"
+    prepare = "msgsvc.serving.connection_limits.READ_SECONDS = 3"
     with serving(database_path, prepare=prepare) as service, ExitStack() as stack:
         assert works(service, tokens)
         descriptors, _ = resources(service)

@@ -3,6 +3,7 @@
 import math
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,11 +79,10 @@ class RecordingServer(TcpWSGIServer):
         self.maintained += 1
 
     def poll_until(self, condition: Callable[[], object], lost_fact: str) -> None:
-        for _ in range(50):
-            if condition():
-                return
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, lost_fact
             wasyncore.loop(timeout=0.2, use_poll=True, map=self.sockets, count=1)
-        pytest.fail(lost_fact)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def server() -> Iterator[RecordingServer]:
 
 @pytest.fixture
 def client(server: RecordingServer) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", int(server.effective_port)), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", int(server.effective_port)), timeout=60) as client:
         yield client
 
 
@@ -264,11 +264,11 @@ def test_workers_call_service_and_end_when_told() -> None:
     workers, work, late = ThreadedTaskDispatcher(), Work(), Work()
     workers.set_thread_count(1)
     workers.add_task(work)
-    assert work.done.wait(20), "a worker no longer calls service() of what is added"
+    assert work.done.wait(60), "a worker no longer calls service() of what is added"
     assert work.thread.startswith("waitress-"), "workers have other names"
     workers.set_thread_count(0)
     with workers.lock:
-        ended = workers.thread_exit_cv.wait_for(lambda: not workers.threads, 20)
+        ended = workers.thread_exit_cv.wait_for(lambda: not workers.threads, 60)
     assert ended, "set_thread_count(0) no longer ends the workers and notifies thread_exit_cv"
     workers.add_task(late)
     workers.shutdown(timeout=-math.inf)

@@ -10,10 +10,10 @@ from served import received, serving
 SET_BACK_ON_SIGNAL = """
 import signal, time
 from msgsvc.serving import connection_limits
-connection_limits.REQUEST_SECONDS = connection_limits.IDLE_SECONDS = 1
 wall_clock = time.time
 def set_back(*_):
     time.time = lambda: wall_clock() - 3600
+    connection_limits.REQUEST_SECONDS = connection_limits.IDLE_SECONDS = 1
 signal.signal(signal.SIGUSR1, set_back)
 """
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
@@ -23,7 +23,7 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 def test_incomplete_requests_and_idle_connections_end_though_the_clock_is_set_back(database_path: str) -> None:
     with serving(database_path, prepare=SET_BACK_ON_SIGNAL) as service, ExitStack() as stack:
         idle, incomplete, silent = (
-            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20)) for _ in range(3)
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=60)) for _ in range(3)
         )
         incomplete.sendall(HEALTH)
         idle.sendall(HEALTH + b"\r\n")
@@ -60,8 +60,8 @@ msgsvc.serving.server.DRAIN_SECONDS = 0
 def test_the_stop_waits_no_longer_for_a_busy_worker_though_the_clock_is_set_back(database_path: str) -> None:
     with (
         serving(database_path, prepare=SET_BACK_WHILE_STOPPING) as service,
-        socket.create_connection(("127.0.0.1", service.port), timeout=20) as client,
+        socket.create_connection(("127.0.0.1", service.port), timeout=60) as client,
     ):
         client.sendall(b"GET /api/messages/blocks HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
         assert "1 thread(s) still running" in service.log.read_text()
