@@ -19,11 +19,12 @@ class Ran(NamedTuple):
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without msgsvc's variables, plus the given ones."""
+    """This process's environment without msgsvc's variables, plus the given ones. Children keep their bytecode."""
     foreign = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("MSGSVC_") and name not in ("PORT", "RAILWAY_VOLUME_MOUNT_PATH")
+        if not name.startswith("MSGSVC_")
+        and name not in ("PORT", "RAILWAY_VOLUME_MOUNT_PATH", "PYTHONDONTWRITEBYTECODE")
     }
     return {**foreign, "PYTHONPATH": str(CHECKOUT), **variables}
 
