@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from processes import WAIT_SECONDS, environment, msgsvc
 from requirements import needs
-from served import call, serving
+from served import call, serving, sign_in
 
 API = "/api/messages"
 
@@ -96,9 +96,9 @@ def test_a_token_is_stored_only_as_its_hash(tmp_path: Path) -> None:
 
 
 def test_a_role_given_on_the_command_line_counts_from_the_next_request(tmp_path: Path) -> None:
-    made_password(tmp_path)
-    token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
-    with serving(str(tmp_path / "messages.db")) as service:
+    database = str(tmp_path / "messages.db")
+    token = sign_in(database, uma="user")["uma"]
+    with serving(database) as service:
         assert msgsvc("user", "role", "uma", "clinician", cwd=tmp_path).status == 0
         assert service.call("GET", "/api/auth/session", Authorization=token).json["role"] == "clinician"
 
@@ -184,10 +184,10 @@ def test_help_is_no_error(tmp_path: Path) -> None:
 
 
 def test_log_lines_are_json_without_secrets(tmp_path: Path) -> None:
+    database = str(tmp_path / "messages.db")
     password = made_password(tmp_path, "thea", "therapist")
-    made_password(tmp_path)
-    token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
-    with serving(str(tmp_path / "messages.db")) as service:
+    token = sign_in(database, uma="user")["uma"]
+    with serving(database) as service:
         message = {"recipient": "thea", "subject": "secret subject", "content": "secret content"}
         calls = [
             ("POST", f"{API}/send", f"{API}/send", 201, "uma"),
@@ -215,16 +215,15 @@ def test_log_lines_are_json_without_secrets(tmp_path: Path) -> None:
         (f"call-{number}", method, status, username) for number, (method, _, _, status, username) in enumerate(calls)
     ]
     assert [re.sub(r"<\w+:", "<", route or "") for _, _, route, _, _ in shown] == [route for _, _, route, _, _ in calls]
-    for secret in ("secret", token, password):
+    for secret in ("secret", token.removeprefix("Bearer "), password):
         assert secret not in text
 
 
 def test_calls_are_answered_when_the_log_pipe_is_closed(tmp_path: Path) -> None:
-    made_password(tmp_path, "thea", "therapist")
-    made_password(tmp_path)
-    token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
+    database = str(tmp_path / "messages.db")
+    token = sign_in(database, thea="therapist", uma="user")["uma"]
     message = {"recipient": "thea", "content": "Hello"}
-    with serving(str(tmp_path / "messages.db"), "sh", "-c", '"$@" 2>&1 | head -n 1 >&2', "sh") as service:
+    with serving(database, "sh", "-c", '"$@" 2>&1 | head -n 1 >&2', "sh") as service:
         for _ in range(3):
             assert service.call("POST", f"{API}/send", message, Authorization=token).status == 201
             assert service.call("GET", f"{API}/inbox", Authorization=token).status == 200
@@ -245,10 +244,9 @@ def test_sigint_ends_a_server_that_a_script_started_in_the_background(tmp_path: 
 
 
 def test_a_connection_lives_on_after_answers_without_a_body(tmp_path: Path) -> None:
-    made_password(tmp_path, "thea", "therapist")
-    made_password(tmp_path)
-    token = msgsvc("token", "uma", cwd=tmp_path).output.strip()
-    with serving(str(tmp_path / "messages.db")) as service, closing(service.connection()) as connection:
+    database = str(tmp_path / "messages.db")
+    token = sign_in(database, thea="therapist", uma="user")["uma"]
+    with serving(database) as service, closing(service.connection()) as connection:
 
         def ask(method: str, path: str, **headers: str) -> tuple[int, str | None]:
             connection.request(method, path, headers={"Authorization": token, **headers})
@@ -336,8 +334,7 @@ def test_the_demo_leaves_a_database_that_has_accounts_alone(tmp_path: Path) -> N
 
 
 def test_explain_names_the_rule_that_decides(tmp_path: Path) -> None:
-    for name, role in (("uma", "user"), ("clara", "clinician"), ("ada", "admin")):
-        msgsvc("user", "add", name, "--role", role, cwd=tmp_path)
+    sign_in(str(tmp_path / "messages.db"), uma="user", clara="clinician", ada="admin")
     pairs = (("clara", "uma"), ("uma", "clara"))
     said = {pair: msgsvc("explain", *pair, cwd=tmp_path).output.strip() for pair in pairs}
     assert said == {
