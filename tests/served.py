@@ -147,5 +147,5 @@ def serving(database: str, *command: str, prepare: str = "", **settings: str) ->
 
 def sign_in(database: str, **roles: str) -> dict[str, str]:
     """Creates an account for each name and role; returns their Authorization headers."""
-    with closing(Client(create_app(Settings(database=database)))) as client:
+    with closing(Client(create_app(Settings(database=database, page="")))) as client:
         return {name: client.as_user(name, role).identity["HTTP_AUTHORIZATION"] for name, role in roles.items()}
