@@ -29,6 +29,12 @@ def environment(**variables: str) -> dict[str, str]:
     return {**foreign, "PYTHONPATH": str(CHECKOUT), **variables}
 
 
+def unmeasured(**variables: str) -> dict[str, str]:
+    """The environment of a program that is not msgsvc: measuring its coverage would only make it slower."""
+    measuring = "COVERAGE_PROCESS_"
+    return {name: value for name, value in environment(**variables).items() if not name.startswith(measuring)}
+
+
 def msgsvc(*arguments: str, cwd: Path, typed: str = "", command: tuple[str, ...] = (), **variables: str) -> Ran:
     """Runs ``python -m msgsvc``, or the given command instead, until it ends."""
     ran = subprocess.run(

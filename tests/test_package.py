@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from processes import CHECKOUT, environment, msgsvc
+from processes import CHECKOUT, environment, msgsvc, unmeasured
 from served import running
 
 API = "/api/messages"
@@ -15,7 +15,9 @@ PAGE_SUFFIXES = {".html", ".css", ".js", ".svg"}
 
 
 def run(*command: str, cwd: Path) -> str:
-    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    ran = subprocess.run(
+        command, cwd=cwd, env=unmeasured(PYTHONPATH=""), capture_output=True, text=True, check=False, timeout=300
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 

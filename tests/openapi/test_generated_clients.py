@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import environment
+from processes import unmeasured
 from requirements import needs, unavailable
 from served import Service, serving
 
@@ -43,7 +43,7 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=cwd,
-        env=environment(PYTHONPATH=""),
+        env=unmeasured(PYTHONPATH=""),
         capture_output=True,
         text=True,
         check=False,
