@@ -62,12 +62,13 @@ class Call:
     def parse(self) -> Lane:
         """Finds the route, without the database; the lane says which thread is to handle the call."""
         try:
-            match: tuple[Route, Any] = self._urls.match(public_path(self._environ), self._environ["REQUEST_METHOD"])
+            path = public_path(self._environ)
+            match: tuple[Route, Any] = self._urls.match(path, self._environ["REQUEST_METHOD"])
         except (NotFound, UnicodeDecodeError):
             self._response = error_response(ApiError("not_found"))
             return Lane.WORKER
         except MethodNotAllowed as error:
-            self._response = self._other_method(", ".join(sorted(error.valid_methods or ())))
+            self._response = self._other_method(path, sorted(error.valid_methods or ()))
             return Lane.WORKER
         route, arguments = match
         self._path = route.path
@@ -78,7 +79,11 @@ class Call:
         self._request.access = route.access
         return route.lane
 
-    def _other_method(self, allowed: str) -> Response:
+    def _other_method(self, path: str, methods: list[str]) -> Response:
+        if not any(self._urls.test(path, method) for method in methods):
+            # Werkzeug compares the method before it reads an id, which may be beyond the largest.
+            return error_response(ApiError("not_found"))
+        allowed = ", ".join(methods)
         if cors.is_preflight(self._environ, self._services.settings):
             return cors.preflight(allowed, self._services.settings)
         return error_response(ApiError("method_not_allowed", f"This path knows only {allowed}"), Allow=allowed)
