@@ -188,6 +188,22 @@ def test_a_column_that_a_send_cannot_fill_stops_the_start_with_its_name(
         create_app(Settings(database=database_path))
 
 
+def test_flags_without_a_default_as_django_makes_them_are_filled_by_a_send(database_path: str) -> None:
+    with closing(sqlite3.connect(database_path)) as connection:
+        connection.executescript("""
+            CREATE TABLE messages (
+                id INTEGER PRIMARY KEY, sender_username TEXT NOT NULL, recipient_username TEXT NOT NULL,
+                content TEXT NOT NULL, is_read bool NOT NULL, is_deleted_by_sender bool NOT NULL,
+                is_deleted_by_recipient bool NOT NULL, sent_at datetime NOT NULL, created_at datetime NOT NULL
+            );
+        """)
+    with closing(create_app(Settings(database=database_path))) as app:
+        client = Client(app)
+        uma = client.as_user("uma")
+        send(client.as_user("thea", "therapist"), "uma")
+        assert unread(uma) == 1
+
+
 HOST_RULES = {
     "trigger": "CREATE TRIGGER ward BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'the ward is closed'); END",
     "rollback": "CREATE TRIGGER ward BEFORE INSERT ON messages BEGIN SELECT RAISE(ROLLBACK, 'the ward is closed'); END",

@@ -1,7 +1,11 @@
 -- name: insert_message
 -- Both people exist: the foreign keys hold, and the sending rule was decided in the same transaction.
-INSERT INTO messages (sender_username, recipient_username, subject, content, sent_at, created_at)
-VALUES (:sender, :recipient, :subject, :content, :now, :now)
+-- The flags are named because a table that Django made has no defaults.
+INSERT INTO messages (
+    sender_username, recipient_username, subject, content, sent_at, created_at,
+    is_read, is_deleted_by_sender, is_deleted_by_recipient
+)
+VALUES (:sender, :recipient, :subject, :content, :now, :now, 0, 0, 0)
 RETURNING id;
 
 -- name: upsert_send_limit
