@@ -137,6 +137,9 @@ def test_people_are_found_by_the_words_of_their_display_names(displayed: str) ->
         assert found(user, "?q=May") == ["u1", "u5"]
         assert found(staff, "?q=May") == ["u1", "u3"]
         assert (found(staff, "?q=Old"), found(user, "?q=Uma"), found(user, "?q=u4")) == (["u2"], [], ["u4"])
+        assert found(staff, "?q=Thea Ma") == found(user, "?q=Thea May") == ["u1"]
+        assert found(staff, '?q=Uma "th') == ["u2"]
+        assert (found(staff, "?q=thea"), found(user, "?q=Uma Old")) == ([], [])
         send(client.as_user("u3"), "u2")
         assert found(user, "?q=May") == ["u1", "u3", "u5"]
         with closing(sqlite3.connect(displayed)) as host, host:

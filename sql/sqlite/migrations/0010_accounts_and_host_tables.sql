@@ -283,8 +283,8 @@ BEGIN
     DELETE FROM msgsvc_messages_before WHERE id = old.id;
 END;
 
--- The words by which people are found: of the username, the username itself, and of the display name where a host's
--- users table has a column of it. The role comes first because a user finds only some of them.
+-- The words by which people are found: those of the username and of the display name, where a host's users table has a
+-- column of it, and each of the two as a whole. The role comes first because a user finds only some of them.
 CREATE TABLE msgsvc_people_words (
     role TEXT NOT NULL,
     word TEXT NOT NULL,
@@ -317,7 +317,9 @@ BEGIN
     WHERE value <> ''
     ON CONFLICT (role, word, username) DO NOTHING;
     INSERT INTO msgsvc_people_words (role, word, username)
-    VALUES (coalesce(new.role, ''), new.username, new.username)
+    SELECT coalesce(new.role, ''), name, new.username
+    FROM (SELECT new.username AS name UNION ALL SELECT coalesce(CAST(new.display_name AS TEXT), ''))
+    WHERE name <> ''
     ON CONFLICT (role, word, username) DO NOTHING;
 END;
 
