@@ -1,5 +1,6 @@
 """create_app: builds the parts and joins them."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from msgsvc.accounts import create_first_admin, forget, put_account, warn_withou
 from msgsvc.audit import Actor
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
 from msgsvc.client_address import ClientAddresses
+from msgsvc.errors import ApiError
 from msgsvc.json_http import Encoded, encode_json
 from msgsvc.middleware import Answer, Call
 from msgsvc.openapi import document
@@ -24,6 +26,8 @@ from msgsvc.tokens import PasswordHasher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+logger = logging.getLogger("msgsvc")
 
 
 class App:
@@ -52,10 +56,15 @@ class App:
     def put_account(self, username: str, role: str) -> None:
         """Copies an account that the host keeps elsewhere into ``users``, or changes its role there.
 
-        Raises ApiError for a bad name or role, and for a name that the database holds in another case; StorageError
-        where the database fails.
+        A name that no path can carry is left out with a warning, so that one such account stops no start of a host.
+        Raises ApiError for a bad role, and for a name that the database holds in another case; StorageError where the
+        database fails, or refuses the row because a column of a host's ``users`` is required.
         """
-        name = fields.addressable_username("username", username)
+        try:
+            name = fields.addressable_username("username", username)
+        except ApiError as error:
+            logger.warning("put_account left out %.64r: %s", username, error.sentence)
+            return
         role = fields.text("role", role, limit=fields.NAME_LIMIT)
         self.services.database.write(lambda transaction: put_account(transaction, self._host(), name, role))
 

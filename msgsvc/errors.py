@@ -55,8 +55,8 @@ class ApiError(Exception):
 
     def __init__(self, code: str, sentence: str = "", *, retry_after: int | None = None) -> None:
         """retry_after is in seconds, for 429; a 503 may be tried again after one second."""
-        super().__init__(code)
         self.code = code
         self.status, usual_sentence = ERRORS[code]
         self.sentence = sentence or usual_sentence
+        super().__init__(f"{code}: {self.sentence}")
         self.retry_after = 1 if self.status == 503 else retry_after

@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 from support import API, conversation, faults, history, inbox, mark_read, refusal, send, unread
 
+from msgsvc.errors import ApiError
 from msgsvc.testing import Client
 
 LOOK = f"{API}/admin/conversation/thea/uma?reason=asked"
@@ -156,6 +157,21 @@ def test_put_account_adds_and_changes_an_account(client: Client) -> None:
     assert refusal(thea.post(f"{API}/send", json={"recipient": "vic", "content": "x"})) == (403, "not_allowed")
     client.app.put_account("vic", "user")
     send(thea, "vic")
+
+
+@pytest.mark.parametrize("name", ["a/b", ".", "..", "", "x" * 256, "nul\0", "\ud800"])
+def test_put_account_leaves_out_a_name_that_no_path_can_carry(
+    client: Client, name: str, caplog: pytest.LogCaptureFixture, host: sqlite3.Connection
+) -> None:
+    client.app.put_account(name, "user")
+    assert host.execute("SELECT count(*) FROM users").fetchone() == (0,)
+    assert f"put_account left out {name!r:.64}" in caplog.text
+    caplog.text.encode()
+
+
+def test_put_account_names_the_bad_field(client: Client) -> None:
+    with pytest.raises(ApiError, match="role is required: 1 to 255 characters"):
+        client.app.put_account("vic", "")
 
 
 def test_marking_read_a_message_of_a_deleted_account(people: dict[str, Client], departed: int) -> None:

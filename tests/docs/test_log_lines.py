@@ -24,7 +24,7 @@ def message_of(call: ast.Call) -> str | None:
         return None
     if isinstance(text, ast.JoinedStr):
         return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in text.values)
-    return re.sub(r"%[sd]", "…", text.value) if isinstance(text, ast.Constant) else None
+    return re.sub(r"%[.0-9]*[sdr]", "…", text.value) if isinstance(text, ast.Constant) else None
 
 
 def messages() -> list[tuple[str, str]]:

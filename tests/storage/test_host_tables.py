@@ -226,7 +226,7 @@ def test_what_a_rule_of_the_host_refuses_is_403_and_no_storage_error(
     assert people["uma"].delete(f"{API}/conversation/thea").status_code == 204
 
 
-def test_a_column_of_users_that_the_host_demands_refuses_a_new_account(database_path: str) -> None:
+def test_a_column_of_users_that_the_host_demands_refuses_new_accounts_only(database_path: str) -> None:
     with closing(sqlite3.connect(database_path)) as connection:
         connection.executescript("""
             CREATE TABLE users (username TEXT PRIMARY KEY, role TEXT, email TEXT NOT NULL);
@@ -234,7 +234,10 @@ def test_a_column_of_users_that_the_host_demands_refuses_a_new_account(database_
         """)
     client = Client(create_app(Settings(database=database_path)))
     body = {"username": "vic", "role": "user", "password": "a long password"}
-    assert refusal(client.as_user("adam").post("/api/users", json=body)) == (403, "refused_by_host")
+    adam = client.as_user("adam")
+    assert refusal(adam.post("/api/users", json=body)) == (403, "refused_by_host")
+    client.app.put_account("adam", "user")
+    assert refusal(adam.post("/api/users", json=body)) == (403, "admin_only")
     client.close()
 
 

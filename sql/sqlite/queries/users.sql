@@ -59,12 +59,6 @@ SELECT count(*)
 FROM users
 WHERE username = cast(username AS TEXT) AND (:roles IS NULL OR role IN (SELECT value FROM json_each(:roles)));
 
--- name: upsert_user
--- A host's account with the host's role; changes no row where the table holds the name only in another case.
-INSERT INTO users (username, role)
-VALUES (:username, :role)
-ON CONFLICT (username) DO UPDATE SET role = excluded.role WHERE username = :username COLLATE BINARY;
-
 -- name: select_ids_of_owner
 -- Some of the messages that the person still sees.
 SELECT id FROM msgsvc_visible_messages WHERE owner = :username LIMIT :limit;
