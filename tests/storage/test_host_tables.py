@@ -39,6 +39,18 @@ REBUILD = {
         ALTER TABLE new_users RENAME TO users;
         COMMIT;
     """,
+    "columns lost": """
+        PRAGMA foreign_keys = OFF;
+        PRAGMA legacy_alter_table = ON;
+        BEGIN;
+        CREATE TABLE new_messages (
+            id INTEGER PRIMARY KEY, sender_username TEXT NOT NULL, recipient_username TEXT NOT NULL, content TEXT
+        );
+        INSERT INTO new_messages SELECT id, sender_username, recipient_username, content FROM messages;
+        DROP TABLE messages;
+        ALTER TABLE new_messages RENAME TO messages;
+        COMMIT;
+    """,
     "renamed away": """
         PRAGMA foreign_keys = OFF;
         ALTER TABLE messages RENAME TO old_messages;

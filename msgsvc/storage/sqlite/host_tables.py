@@ -47,26 +47,29 @@ def check_users(connection: Connection) -> None:
         raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
 
 
-def complete_messages(connection: Connection, first_migration: str) -> None:
-    """Adds the columns that an older table lacks. Raises MigrationError where one is missing that cannot be added."""
+def complete_messages(connection: Connection, first_migration: str) -> list[str]:
+    """Adds the columns that the table of a host lacks, and returns their names.
+
+    Raises MigrationError where one is missing that cannot be added.
+    """
     present = columns(connection, "messages")
     if not present:
-        return
+        return []
     missing = _IDENTITY_COLUMNS - present.keys()
     if missing:
         raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
     keys = [(name, column.kind.upper()) for name, column in present.items() if column.key]
     if keys != [("id", "INTEGER")]:
         raise MigrationError("the table messages must have id as its INTEGER PRIMARY KEY")
-    for name, column in _specified_columns(first_migration).items():
-        if name in present:
-            continue
+    lacking = {name: column for name, column in _specified_columns(first_migration).items() if name not in present}
+    for name, column in lacking.items():
         constant = f"DEFAULT {column.default}" if column.default and column.default != "CURRENT_TIMESTAMP" else ""
         connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {column.kind} {constant}")
         source = _FILLED_FROM.get(name)
         if source in present:
             value = f"{source} IS NOT NULL" if name == "is_read" else source
             connection.execute(f"UPDATE messages SET {name} = {value}")
+    return list(lacking)
 
 
 def _specified_columns(first_migration: str) -> dict[str, Column]:

@@ -101,7 +101,8 @@ def _bring_up(connection: Connection, files: dict[str, str], display_name_column
     if names:
         _apply(connection, names, files)
     else:
-        restored = schema.missing_objects(connection)
+        added = host_tables.complete_messages(connection, files["0001_messages"])
+        restored = [f"column {name}" for name in added] + schema.missing_objects(connection)
     schema.name_display_column(connection, display_name_column)
     schema.restore(connection)
     connection.execute("COMMIT")
