@@ -177,8 +177,12 @@ DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
 """
 
 DJANGO_CALLS = """
+import werkzeug.test
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from mysite.accounts import sync_accounts
+from mysite.urls import messages
 
 def logged_in(user):
     client = Client()
@@ -213,6 +217,20 @@ user.username = "victor"
 user.save()
 assert vic.get("/api/messages/inbox").json()["total_unread"] == 1
 assert send(ada, "victor") == 201
+User.objects.create_user("..")
+User.objects.create_user("wim")
+wim = logged_in(User.objects.get(username="wim"))
+assert send(wim, "ada") == 201
+User.objects.get(username="wim").delete()
+user.username = "wim"
+user.save()
+assert vic.get("/api/messages/inbox").json()["total_unread"] == 2
+assert send(vic, "ada") == send(ada, "wim") == 201
+with connection.cursor() as cursor:
+    cursor.execute("DELETE FROM auth_user WHERE username = 'wim'")
+sync_accounts(messages)
+assert send(ada, "wim") == 403
+assert werkzeug.test.Client(messages.__call__).get("/healthz").status_code == 200
 assert b"Log in" in Client().get("/admin/login/").content
 User.objects.filter(username="uma").update(is_active=False)
 assert send(uma, "ada") == 401
