@@ -78,6 +78,21 @@ def rows(path: str, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
+def test_columns_that_the_host_dropped_since_the_previous_release_are_added(previous: str) -> None:
+    with closing(sqlite3.connect(previous)) as connection:
+        connection.executescript("""
+            PRAGMA legacy_alter_table = ON;
+            CREATE TABLE new_messages (
+                id INTEGER PRIMARY KEY, sender_username TEXT NOT NULL, recipient_username TEXT NOT NULL, content TEXT
+            );
+            DROP TABLE messages;
+            ALTER TABLE new_messages RENAME TO messages;
+        """)
+    done = migrate(previous)
+    assert {"restored column deleted_at", "restored column is_read"} <= set(done)
+    assert migrate(previous) == []
+
+
 def test_the_rows_of_the_audit_keep_their_ids_and_are_read_in_one_way_or_left(previous: str) -> None:
     migrate(previous)
     columns = "id, actor, source, subject, participant_a, participant_b, reason"

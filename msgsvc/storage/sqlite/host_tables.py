@@ -9,8 +9,14 @@ from msgsvc.storage.sqlite.connection import Connection, split_script
 _IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
 _FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
 _FILLED_BY_A_SEND = {
-    *("sender_username", "recipient_username", "content", "sent_at", "created_at"),
-    *("is_read", "is_deleted_by_sender", "is_deleted_by_recipient"),
+    "sender_username",
+    "recipient_username",
+    "content",
+    "sent_at",
+    "created_at",
+    "is_read",
+    "is_deleted_by_sender",
+    "is_deleted_by_recipient",
 }
 
 

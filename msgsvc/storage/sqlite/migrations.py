@@ -97,12 +97,14 @@ def _bring_up(connection: Connection, files: dict[str, str], display_name_column
     """In one transaction: the pending migrations, what a host's DDL dropped, and the recount of what is derived."""
     connection.execute("BEGIN EXCLUSIVE")
     names = pending(connection, files)
-    restored: list[str] = []
-    if names:
-        _apply(connection, names, files)
-    else:
-        added = host_tables.complete_messages(connection, files["0001_messages"])
-        restored = [f"column {name}" for name in added] + schema.missing_objects(connection)
+    is_new = "0001_messages" in names
+    if is_new:
+        host_tables.check_users(connection)
+    added = host_tables.complete_messages(connection, files["0001_messages"])
+    restored = [] if is_new else [f"column {name}" for name in added]
+    _apply(connection, names, files)
+    if not names:
+        restored += schema.missing_objects(connection)
     schema.name_display_column(connection, display_name_column)
     schema.restore(connection)
     connection.execute("COMMIT")
@@ -152,9 +154,6 @@ def _refuse_read_only(connection: Connection) -> None:
 
 
 def _apply(connection: Connection, names: list[str], files: dict[str, str]) -> None:
-    if "0001_messages" in names:
-        host_tables.check_users(connection)
-        host_tables.complete_messages(connection, files["0001_messages"])
     for name in names:
         for statement in split_script(files[name]):
             if not _SUPERSEDED_FILL.search(statement):

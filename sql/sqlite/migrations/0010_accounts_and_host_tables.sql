@@ -1,18 +1,18 @@
 -- Names compare exactly, also where a host's columns fold case or trailing blanks; so the view gives them COLLATE
 -- BINARY, and the indexes hold them so. A row without a name, or to oneself, is seen by nobody.
-DROP TRIGGER msgsvc_messages_before_insert;
-DROP TRIGGER msgsvc_messages_after_insert;
-DROP TRIGGER msgsvc_messages_after_read;
-DROP TRIGGER msgsvc_messages_after_update;
-DROP TRIGGER msgsvc_messages_before_new_id;
-DROP TRIGGER msgsvc_messages_after_new_id;
-DROP TRIGGER msgsvc_messages_after_delete;
+DROP TRIGGER IF EXISTS msgsvc_messages_before_insert;
+DROP TRIGGER IF EXISTS msgsvc_messages_after_insert;
+DROP TRIGGER IF EXISTS msgsvc_messages_after_read;
+DROP TRIGGER IF EXISTS msgsvc_messages_after_update;
+DROP TRIGGER IF EXISTS msgsvc_messages_before_new_id;
+DROP TRIGGER IF EXISTS msgsvc_messages_after_new_id;
+DROP TRIGGER IF EXISTS msgsvc_messages_after_delete;
 DROP VIEW msgsvc_message_shown;
 DROP VIEW msgsvc_message_hidden;
 DROP VIEW msgsvc_visible_messages;
-DROP INDEX msgsvc_messages_visible_to_sender;
-DROP INDEX msgsvc_messages_visible_to_recipient;
-DROP INDEX msgsvc_messages_unread;
+DROP INDEX IF EXISTS msgsvc_messages_visible_to_sender;
+DROP INDEX IF EXISTS msgsvc_messages_visible_to_recipient;
+DROP INDEX IF EXISTS msgsvc_messages_unread;
 DROP TABLE msgsvc_replaced_messages;
 
 -- THE rule of who sees what: one row for each message and each side (owner) that has not hidden it.
