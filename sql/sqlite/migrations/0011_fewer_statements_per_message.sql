@@ -1,0 +1,41 @@
+-- A partner's role is looked up when the conversation begins, not for every message.
+CREATE TRIGGER msgsvc_conversations_after_insert AFTER INSERT ON msgsvc_conversations WHEN new.partner_role IS NULL
+BEGIN
+    UPDATE msgsvc_conversations
+    SET partner_role = (SELECT role FROM users WHERE username = new.partner AND username = new.partner COLLATE BINARY)
+    WHERE owner = new.owner AND partner = new.partner;
+END;
+
+DROP TRIGGER msgsvc_message_shown_insert;
+CREATE TRIGGER msgsvc_message_shown_insert INSTEAD OF INSERT ON msgsvc_message_shown
+BEGIN
+    INSERT INTO msgsvc_conversations (owner, partner, last_message_id, unread_count)
+    VALUES (new.owner, new.partner, new.id, new.is_unread)
+    ON CONFLICT (owner, partner) DO UPDATE SET
+        last_message_id = max(last_message_id, excluded.last_message_id),
+        unread_count = unread_count + excluded.unread_count;
+END;
+
+-- What a replaced row hid has a trigger of its own, since nearly every insert replaces none.
+DROP TRIGGER IF EXISTS msgsvc_messages_after_insert;
+CREATE TRIGGER msgsvc_messages_after_replace AFTER INSERT ON messages
+WHEN EXISTS (SELECT 1 FROM msgsvc_messages_before WHERE id = new.id)
+BEGIN
+    INSERT INTO msgsvc_message_hidden (owner, partner, id, is_unread)
+    SELECT owner, partner, id, is_unread FROM msgsvc_messages_before WHERE id = new.id;
+    DELETE FROM msgsvc_messages_before WHERE id = new.id;
+END;
+
+-- The last statement replaces the default CURRENT_TIMESTAMP, which SQLite cannot give a column added to a table.
+CREATE TRIGGER msgsvc_messages_after_insert AFTER INSERT ON messages
+BEGIN
+    INSERT INTO msgsvc_message_shown (owner, partner, id, is_unread)
+    SELECT owner, partner, id, is_unread FROM msgsvc_counted_messages WHERE id = new.id;
+    INSERT INTO msgsvc_reply_rights (reader, writer)
+    SELECT new.recipient_username, new.sender_username
+    WHERE new.sender_username COLLATE BINARY <> new.recipient_username
+    ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE NOT is_open;
+    UPDATE messages
+    SET sent_at = coalesce(sent_at, CURRENT_TIMESTAMP), created_at = coalesce(created_at, CURRENT_TIMESTAMP)
+    WHERE id = new.id AND (sent_at IS NULL OR created_at IS NULL);
+END;
