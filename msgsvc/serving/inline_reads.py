@@ -8,6 +8,7 @@ from msgsvc.serving.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from msgsvc.serving.waitress_adapter.task import Task
+    from msgsvc.storage.base import Storage
 
 BUDGET_SECONDS = 0.002
 """Time per iteration for handling reads. The rest waits for the next one, so that new callers get a turn first."""
@@ -19,7 +20,8 @@ BATCH_LIMIT = 64
 class InlineReads:
     """The pending reads; the callers take turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: "Storage") -> None:
+        self._database = database
         self._pending: FairQueue[Task] = FairQueue(attrgetter("connection.caller"))
 
     def __len__(self) -> int:
@@ -30,14 +32,17 @@ class InlineReads:
         self._pending.append(task)
 
     def handle(self) -> list["Task"]:
-        """Handle the next pending reads, one at least."""
+        """Handle the next pending reads, one at least. All of them had arrived before their snapshot begins."""
         handled: list[Task] = []
+        if not self._pending:
+            return handled
         deadline = time.monotonic() + BUDGET_SECONDS
-        while self._pending and len(handled) < BATCH_LIMIT:
-            task = self._pending.popleft()
-            if task.connection.connected:
-                task.handle()
-                handled.append(task)
-            if time.monotonic() >= deadline:
-                break
+        with self._database.share_snapshot():
+            while self._pending and len(handled) < BATCH_LIMIT:
+                task = self._pending.popleft()
+                if task.connection.connected:
+                    task.handle()
+                    handled.append(task)
+                if time.monotonic() >= deadline:
+                    break
         return handled

@@ -37,7 +37,7 @@ class Server:
             raise OSError(error.errno, error.strerror, address) from error
         self.url = self._listener.url()
         self._database = database
-        self._reads = InlineReads()
+        self._reads = InlineReads(database)
         self._writes = WriteBatcher(database, self._listener.pull_trigger)
         scheduler = Scheduler(database, self._listener, self._reads, self._writes)
         self._listener.schedule = scheduler.schedule

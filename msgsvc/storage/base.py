@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 Row = tuple[Any, ...]
@@ -84,6 +84,10 @@ class Storage(ABC):
     @abstractmethod
     def read(self) -> AbstractContextManager[Snapshot]:
         """A snapshot. Raises StorageError."""
+
+    def share_snapshot(self) -> AbstractContextManager[None]:
+        """Reads of this thread within the block may share one snapshot, which begins with the first of them."""
+        return nullcontext()
 
     @abstractmethod
     def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:

@@ -41,6 +41,42 @@ def test_every_statement_of_a_reader_sees_the_same_snapshot(database: SqliteStor
         assert snapshot.one("count_notes") == (2,)
 
 
+def counted(database: SqliteStorage) -> int:
+    with database.read() as snapshot:
+        (count,) = snapshot.one("count_notes")
+    return int(count)
+
+
+def test_shared_snapshot_begins_with_the_first_read_and_ends_with_the_block(database: SqliteStorage) -> None:
+    def count_on_another_thread() -> None:
+        assert counted(database) == 2
+
+    with database.share_snapshot():
+        write(database, "before")
+        assert counted(database) == 1
+        write(database, "later")
+        assert counted(database) == 1
+        assert in_threads(count_on_another_thread) == [None]
+    assert counted(database) == 2
+    with closing(sqlite3.connect(database.path)) as connection:
+        ((is_blocked, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert not is_blocked
+
+
+def test_read_after_a_failed_one_begins_another_shared_snapshot(database: SqliteStorage) -> None:
+    def read_and_fail() -> None:
+        with database.read() as snapshot:
+            snapshot.one("count_notes")
+            raise StorageError("storage_unavailable", "as of a broken disk")
+
+    with database.share_snapshot():
+        assert counted(database) == 0
+        write(database, "later")
+        with pytest.raises(StorageError):
+            read_and_fail()
+        assert counted(database) == 1
+
+
 def test_reader_works_after_an_error_in_its_block(database: SqliteStorage) -> None:
     def read_and_refuse() -> None:
         with database.read() as snapshot:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from msgsvc.storage.base import StorageError
 from msgsvc.storage.sqlite.connection import Connection
@@ -17,10 +17,30 @@ class Readers:
         self._idle: list[Connection] = []
         self._used = 0
         self._is_closed = False
+        self._of_thread = threading.local()
 
     def snapshot(self) -> "Reading":
         """A connection on which every statement sees the same state. Raises StorageError."""
         return Reading(self)
+
+    @contextmanager
+    def share_snapshot(self) -> Iterator[None]:
+        """See Storage."""
+        self._of_thread.shared = SharedReading(self)
+        try:
+            yield
+        finally:
+            self.end_shared()
+            self._of_thread.shared = None
+
+    def shared(self) -> "SharedReading | None":
+        """What the reads of this thread share within share_snapshot()."""
+        return getattr(self._of_thread, "shared", None)
+
+    def end_shared(self) -> None:
+        """Ends the shared snapshot of this thread; the next read begins another."""
+        if shared := self.shared():
+            shared.end()
 
     def take(self) -> Connection:
         """An idle connection, or a new one. Raises StorageError."""
@@ -94,6 +114,36 @@ class Reading:
             is_sound = not isinstance(error, StorageError)
         finally:
             self._readers.give_back(self._connection, is_sound=is_sound)
+
+
+class SharedReading:
+    """One snapshot for several reads in a row. It begins with the first read; an error of the database ends it."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._reading: Reading | None = None
+
+    def has_begun(self) -> bool:
+        """Whether a read has begun the snapshot."""
+        return self._reading is not None
+
+    def __enter__(self) -> Connection:
+        if self._reading is None:
+            reading = self._readers.snapshot()
+            self._connection = reading.__enter__()
+            self._reading = reading
+        return self._connection
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, StorageError):
+            self.end(error)
+
+    def end(self, error: StorageError | None = None) -> None:
+        """Ends the snapshot; the next read begins another. A connection that fails here is closed."""
+        reading, self._reading = self._reading, None
+        if reading:
+            with suppress(StorageError):
+                reading.__exit__(None, error, None)
 
 
 def close_all(connections: list[Connection]) -> None:

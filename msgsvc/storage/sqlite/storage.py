@@ -102,6 +102,7 @@ class SqliteStorage(Storage):
 
     def _reopen(self) -> None:
         """Opens the files that the path names now. Raises StorageError while they are not usable."""
+        self._readers.end_shared()
         if time.monotonic() < self._reopen_at:
             raise StorageError("storage_unavailable", self._reopen_failure)
         try:
@@ -160,8 +161,15 @@ class SqliteStorage(Storage):
 
     def read(self) -> AbstractContextManager[Snapshot]:
         """See Storage."""
+        shared = self._readers.shared()
+        if shared and shared.has_begun():
+            return shared
         self._files.ensure_unchanged()
-        return self._readers.snapshot()
+        return shared or self._readers.snapshot()
+
+    def share_snapshot(self) -> AbstractContextManager[None]:
+        """See Storage."""
+        return self._readers.share_snapshot()
 
     def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:
         """See Storage."""
