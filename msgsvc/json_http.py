@@ -158,9 +158,12 @@ def entity_tag(*parts: object) -> str:
 
 
 def matches(environ: "WSGIEnvironment", tag: str) -> bool:
-    """Whether If-None-Match names the tag, so that the response is 304."""
+    """Whether If-None-Match names the tag, so that the response is 304.
+
+    Most clients send the tag as they got it, and comparing costs less than parsing a list of tags.
+    """
     header = environ.get("HTTP_IF_NONE_MATCH")
-    return bool(header) and parse_etags(header).contains_weak(tag.strip('"'))
+    return header == tag or (bool(header) and parse_etags(header).contains_weak(tag.strip('"')))
 
 
 _TOKEN_HEADER = re.compile(r"(?:bearer +)?([A-Za-z0-9_-]{1,200})", flags=re.IGNORECASE | re.ASCII)
