@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from msgsvc.serving.waitress_adapter.task import Task
     from msgsvc.storage.base import Storage
 
-BUDGET_SECONDS = 0.002
-"""Time per iteration for handling reads. The rest waits for the next one, so that new callers get a turn first."""
+BUDGET_SECONDS = 0.004
+"""Time per iteration for handling reads: enough for 16 conversations, because each iteration polls every connection.
+The rest waits for the next one, so that new callers get a turn first.
+"""
 
 BATCH_LIMIT = 64
 """At most this many reads are handled before their responses are sent, so that none waits long for the others."""
