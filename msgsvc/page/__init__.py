@@ -23,6 +23,8 @@ _POLICY = (
     "form-action 'none'; frame-ancestors {}; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
+_QUOTED_OR_OPERATOR = re.compile(r"(?P<quoted>'[^'\n]*'|`[^`\n]*`)| ?(?P<operator>[=!&|?<>+*:;,{}()[\]]+) ?")
+
 
 def page_routes(settings: Settings, calls: list[Route], *, standalone: bool) -> list[Route]:
     """A route for each file, and for an embedded page a route that names the account that the host has logged in.
@@ -59,16 +61,20 @@ def page_routes(settings: Settings, calls: list[Route], *, standalone: bool) -> 
 
 
 def _content(path: Path, addresses: Mapping[str, str]) -> str:
-    """The text of a file as it is served: scripts and styles without indentation, without lines of comment, and styles
-    without the spaces that mean nothing."""
+    """The text of a file as it is served: scripts and styles without indentation, lines of comment, and the spaces and
+    newlines that mean nothing; the HTML with the addresses."""
     text = path.read_text(encoding="utf-8")
     if path.suffix in {".js", ".css"}:
         lines = (line.strip() for line in text.splitlines())
         text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+    if path.suffix == ".js":
+        text = _QUOTED_OR_OPERATOR.sub(lambda found: found["quoted"] or found["operator"], text)
+        text = re.sub(r"(?<=[;{,])\n", "", text)
     if path.suffix == ".css":
         text = re.sub(r"\s*([{};,])\s*|(?<=:) ", r"\1", text)
-    for name, address in addresses.items():
-        text = text.replace(name, address)
+    if path.suffix == ".html":
+        for name, address in addresses.items():
+            text = text.replace(name, address)
     return text
 
 

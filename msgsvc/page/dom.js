@@ -91,7 +91,8 @@ const title = { unread: 0, soon: false };
 // The title says how many are unread, or that the session ends; never a name or a text.
 export function retitle(change) {
   Object.assign(title, change);
-  document.title = `${title.soon ? 'Logging out soon · ' : title.unread ? `(${title.unread}) ` : ''}Messages`;
+  const unread = title.unread ? `(${title.unread}) ` : '';
+  document.title = `${title.soon ? 'Logging out soon · ' : unread}Messages`;
 }
 
 let openMenu = null;

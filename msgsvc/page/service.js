@@ -68,7 +68,7 @@ export async function call(method, to, { body, key, etag, background, keepalive 
     // A host sends those who are logged out to its login page.
     if (answer.type === 'opaqueredirect') json = { code: 'unauthorized' };
     else if (answer.status !== 204 && answer.status !== 304) json = await answer.json();
-  } catch { /* No answer, or not the service's. */ }
+  } catch { /* No answer, or none of the service. */ }
   if (signal.aborted) return new Promise(() => {});
   const isRight = answer?.ok ? json || answer.status === 204 : answer?.status === 304;
   if (!isRight && !json?.code) throw refusal(0, 'no_answer', 'The service did not answer');

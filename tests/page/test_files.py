@@ -157,6 +157,38 @@ def test_scripts_and_styles_are_served_without_comments_and_indentation() -> Non
             assert [line for line in lines if line != line.strip() or line[:2] in {"", "//", "/*"}] == [], name
 
 
+def texts(script: str) -> list[str]:
+    """The texts of a script, in quotes and in templates, which may hold code with further texts."""
+    found = []
+    inside = ["code"]
+    for token in re.findall(r"'[^'\n]*'|\$\{|[`{}]|[^'`{}$]+|.", script):
+        if inside[-1] == "code" and token[0] == "'":
+            found.append(token)
+        elif token == "`" and inside[-1] == "text":
+            inside.pop()
+        elif token == "`":
+            inside.append("text")
+        elif token == "${" or (token == "{" and inside[-1] == "code"):
+            inside.append("code")
+        elif token == "}" and inside[-1] == "code":
+            inside.pop()
+        elif inside[-1] == "text":
+            found.append(token)
+    assert inside == ["code"]
+    return found
+
+
+def test_scripts_keep_every_space_of_their_texts() -> None:
+    client = application()
+    for name in FILES:
+        if name.endswith(".js"):
+            source = (DIRECTORY / name).read_text(encoding="utf-8").splitlines()
+            code = "".join(line for line in source if not line.strip().startswith("//"))
+            served = client.get(served_path(name)).text.replace("\n", "")
+            assert texts(served) == texts(code), name
+            assert "".join(served.split()) == "".join(code.split()), name
+
+
 def test_nothing_in_the_files_comes_from_elsewhere() -> None:
     for name in FILES:
         addresses = set(re.findall(r"https?://[^\s\"')]+", (DIRECTORY / name).read_text(encoding="utf-8")))
