@@ -1,9 +1,10 @@
 // What admins do: look at a conversation with a reason, read the audit, manage accounts.
 import { call, path } from './service.js';
 import {
-  alert, announce, bdi, button, checkbox, count, createLog, field, find, form, formDialog, fullDate, h, isRole, keepPlace, loader, nameInput, note, passwordInput, roleName, ROLES, rowButton, say,
-  serviceAway, shown, showTyped, stamp, unseen,
+  alert, announce, bdi, button, checkbox, field, find, form, formDialog, h, loader, nameInput, note, passwordInput, rowButton, say, serviceAway, showTyped, unseen,
 } from './dom.js';
+import { createLog, keepPlace } from './log.js';
+import { ROLES, isRole, roleName, shown, count, fullDate, stamp } from './words.js';
 
 const PAGE = 50;
 

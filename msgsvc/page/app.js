@@ -2,8 +2,9 @@
 import { focusNew, newMessage } from './composer.js';
 import * as conversation from './conversation.js';
 import {
-  announce, banner, bdi, button, byId, clock, count, find, goTo, h, listTime, loadFailed, note, retitle, roleName, serviceAway, shown, skipLink, sync, unseen, waitFor,
+  announce, banner, bdi, button, byId, find, goTo, h, loadFailed, note, retitle, serviceAway, skipLink, sync, unseen, waitFor,
 } from './dom.js';
+import { roleName, shown, count, clock, listTime } from './words.js';
 import { call, choosePerson, chosenPerson, embedded, path, poll, resumeSending, startPolling, stopPolling } from './service.js';
 import {
   accountMenu, emergency, endedNote, isAdmin, isPatient, isStillMe, leave, logout, me, restore, showLogin, showMustChange, unwatch, watch,

@@ -1,6 +1,7 @@
 // Writing: the composer with what it says about the state of sending, and the pane for a new message.
 import { call, choosePerson, chosenPerson, forgetDraft, path, readDraft, sendDraft, sending, stopSending, writeDraft } from './service.js';
-import { alert, announce, bdi, button, clock, count, field, find, goTo, h, nameInput, newId, note, roleName, say, serviceAway, shown, thread } from './dom.js';
+import { alert, announce, bdi, button, field, find, goTo, h, nameInput, newId, note, say, serviceAway, thread } from './dom.js';
+import { roleName, shown, count, clock } from './words.js';
 import { isPatient, mayWrite } from './session.js';
 
 const LIMIT = 5000;

@@ -1,16 +1,15 @@
-// The open conversation: loading and its older parts, what was seen, options, and writing.
+// The open conversation: loading and its older parts, options, and writing.
 import { call, emit, path, readDraft, sending, stopSending } from './service.js';
 import { composer, ruleNote } from './composer.js';
-import {
-  announce, ask, bdi, button, count, createLog, find, goTo, h, keepPlace, loader, loadFailed, menu, note, say, scrollerOf, shown, skipLink, sorry, sync, thread, waitFor,
-} from './dom.js';
+import { announce, ask, bdi, button, find, goTo, h, loader, loadFailed, menu, note, say, skipLink, sorry, sync, thread, waitFor } from './dom.js';
+import { createLog, scrollerOf, keepPlace, watchSeen } from './log.js';
+import { shown, count } from './words.js';
 import { isPatient, me, setBlocked } from './session.js';
 
 const PAGE = 50;
 const LARGEST_PAGE = 200;
 const MOST_SHOWN = 300;
 const RETRY_MILLISECONDS = 15_000;
-const SEEN_MILLISECONDS = 300;
 
 let open = null;
 
@@ -282,54 +281,4 @@ async function deleteConversation() {
     return;
   }
   emit('deleted', partner);
-}
-
-// Read means seen: `onseen(id)` for each watched message that was in view, in a window that has the focus, with nothing
-// above it. `covered` pixels at the bottom of the window do not show messages.
-function watchSeen(onseen, covered) {
-  const ids = new Map();
-  const inView = new Set();
-  let timer = 0;
-  const observer = new IntersectionObserver((entries) => {
-    for (const { target, intersectionRatio: ratio, intersectionRect: { height } } of entries) {
-      if (ratio >= 0.6 || height > innerHeight / 3) inView.add(target);
-      else inView.delete(target);
-    }
-    lookSoon();
-  }, { threshold: [0, 0.2, 0.4, 0.6, 0.8, 1], rootMargin: `0px 0px -${covered}px` });
-
-  // A message longer than the window crosses no threshold while it is scrolled.
-  function measureSoon() {
-    clearTimeout(timer);
-    timer = setTimeout(() => { for (const node of ids.keys()) { observer.unobserve(node); observer.observe(node); } }, SEEN_MILLISECONDS);
-  }
-
-  function lookSoon() {
-    clearTimeout(timer);
-    timer = setTimeout(look, SEEN_MILLISECONDS);
-  }
-
-  function look() {
-    if (document.hidden || !document.hasFocus() || document.querySelector('dialog')) return;
-    for (const node of inView) {
-      observer.unobserve(node);
-      onseen(ids.get(node));
-      ids.delete(node);
-    }
-    inView.clear();
-  }
-
-  const signs = [[window, 'focus', lookSoon], [document, 'visibilitychange', lookSoon], [document, 'close', lookSoon], [document, 'scroll', measureSoon]];
-  for (const [target, sign, listener] of signs) target.addEventListener(sign, listener, true);
-  return {
-    watch(node, id) {
-      if (!ids.has(node)) observer.observe(node);
-      ids.set(node, id);
-    },
-    stop() {
-      clearTimeout(timer);
-      observer.disconnect();
-      for (const [target, sign, listener] of signs) target.removeEventListener(sign, listener, true);
-    },
-  };
 }
