@@ -69,7 +69,7 @@ def _content(path: Path, addresses: Mapping[str, str]) -> str:
         text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
     if path.suffix == ".js":
         text = _QUOTED_OR_OPERATOR.sub(lambda found: found["quoted"] or found["operator"], text)
-        text = re.sub(r"(?<=[;{,])\n", "", text)
+        text = re.sub(r"(?<=[;{},])\n", "", text)
     if path.suffix == ".css":
         text = re.sub(r"\s*([{};,])\s*|(?<=:) ", r"\1", text)
     if path.suffix == ".html":

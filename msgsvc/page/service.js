@@ -86,11 +86,11 @@ function take(answer, json, isRight, background) {
   }
   const { code, error } = json;
   const status = answer.status || 401;
-  if ((token || embedded) && (status === 401 || code === 'account_suspended')) {
-    emit('ended', code);
+  const isOver = (token || embedded) && (status === 401 || code === 'account_suspended');
+  if (isOver || code === 'password_change_required') {
+    emit(isOver ? 'ended' : 'mustchange', code);
     return new Promise(() => {});
   }
-  if (code === 'password_change_required') emit('mustchange');
   const wait = Number(answer.headers.get('Retry-After'));
   throw refusal(status, code, error, wait && Date.now() + wait * 1000);
 }

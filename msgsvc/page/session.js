@@ -23,11 +23,17 @@ function begin(account, typed) {
   ownDrafts(me.username);
 }
 
-// Goes on with the session of this tab; without one nobody is logged in. Throws where nobody can tell.
-export async function restore() {
+// Goes on with the session of this tab; without one nobody is logged in. Throws where nobody can tell. `meanwhile` asks
+// for what is shown first, before the service has said whose session it is.
+export async function restore(meanwhile) {
   const token = kept(KEY);
   if (!embedded) actAs(token);
-  if (embedded || token) begin(await call('GET', '/session'));
+  if (!embedded && !token) return;
+  const account = call('GET', '/session');
+  meanwhile();
+  begin(await account);
+  // What was asked meanwhile is refused.
+  if (me.must_change_password) actAs(token);
 }
 
 // Embedded: whether the host still says the same person.

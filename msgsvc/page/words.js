@@ -10,14 +10,15 @@ export const shown = (name) => name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `[U+
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`;
 
 const date = (time) => new Date(time);
-const word = (part) => new Intl.DateTimeFormat('en-GB', { [part]: 'long' }).format;
-const [month, weekday] = [word('month'), word('weekday')];
+const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const month = (time) => MONTHS[date(time).getMonth()];
+const weekday = (time) => ['Sun', 'Mon', 'Tues', 'Wednes', 'Thurs', 'Fri', 'Satur'][date(time).getDay()] + 'day';
 const timeOfDay = (time, length) => date(time).toTimeString().slice(0, length);
 export const clock = (time) => timeOfDay(time, 5);
 export const dayKey = (time) => date(time).toDateString();
-export const dayAndMonth = (time) => `${date(time).getDate()} ${month(date(time))}`;
-export const longDay = (time) => `${weekday(date(time))} ${dayAndMonth(time)} ${date(time).getFullYear()}`;
-const shortDay = (time) => `${date(time).getDate()} ${month(date(time)).slice(0, 3)}`;
+export const dayAndMonth = (time) => `${date(time).getDate()} ${month(time)}`;
+export const longDay = (time) => `${weekday(time)} ${dayAndMonth(time)} ${date(time).getFullYear()}`;
+const shortDay = (time) => `${date(time).getDate()} ${month(time).slice(0, 3)}`;
 export const fullDate = (time) => `${shortDay(time)} ${date(time).getFullYear()}`;
 export const stamp = (time) => `${fullDate(time)}, ${timeOfDay(time, 8)}`;
 

@@ -11,7 +11,7 @@ INBOX = "**/api/messages/inbox*"
 
 
 def is_inbox(answer: Any) -> bool:
-    return "/inbox" in answer.url
+    return "/api/messages/inbox" in answer.url
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_hidden_page_asks_nothing_and_asks_at_once_when_it_is_back(page: Any) 
 
 
 def test_only_one_poll_is_under_way(page: Any) -> None:
-    asked = requests_of(page, "GET", "/inbox")
+    asked = requests_of(page, "GET", "/messages/inbox")
     page.route(INBOX, lambda _route: None)
     with page.expect_request(is_inbox):
         page.clock.run_for(15_000)
@@ -78,7 +78,7 @@ def test_polling_backs_off(page: Any, headers: dict[str, str]) -> None:
     """Without a word from the service twice as long each time, else as long as it says."""
     answer = {"status": 503, "json": {"error": "Not now", "code": "storage_busy"}, "headers": headers}
     page.route(INBOX, lambda route: route.fulfill(**answer))
-    asked = requests_of(page, "GET", "/inbox")
+    asked = requests_of(page, "GET", "/messages/inbox")
     with page.expect_event("requestfinished"):
         page.clock.run_for(15_000)
     page.get_by_text("The service does not answer.").wait_for()

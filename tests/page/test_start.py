@@ -1,0 +1,130 @@
+"""The page asks for the session and for the inbox at once, and either answer may come first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from looks import button, heading, poll_until, row
+from page_people import Hire, LogIn, Person
+
+SESSION = "**/api/auth/session"
+INBOX = "**/api/messages/inbox*"
+
+
+def hold(page: Any, address: str) -> Callable[[], None]:
+    """Holds the next answer from an address; what it gives waits for that answer and lets it through."""
+    held: list[Any] = []
+    page.route(address, lambda route: held.append((route, route.fetch())), times=1)
+
+    def let_through() -> None:
+        while not held:
+            page.evaluate("new Promise(requestAnimationFrame)")
+        route, answer = held.pop()
+        route.fulfill(response=answer)
+
+    return let_through
+
+
+def asked(page: Any, address: str) -> Any:
+    """The answer from an address to the page when it starts again."""
+    return page.expect_response(lambda answer: address.strip("*") in answer.url)
+
+
+@pytest.fixture(params=[SESSION, INBOX], ids=["session late", "inbox late"])
+def late(request: pytest.FixtureRequest) -> str:
+    """The answer that comes after the other one."""
+    return str(request.param)
+
+
+def restart(page: Any, late: str) -> None:
+    """Loads the page again, and lets one of the two answers wait for the other."""
+    let_through = hold(page, late)
+    with asked(page, INBOX if late == SESSION else SESSION) as first:
+        page.reload()
+    first.value.finished()
+    let_through()
+
+
+def test_the_inbox_and_a_deep_link_open(hire: Hire, log_in: LogIn, late: str) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    thea.send(uma)
+    page = log_in(uma, f"#/conversation/{thea.name}")
+    heading(page, thea.name).wait_for()
+    restart(page, late)
+    heading(page, thea.name).wait_for()
+    row(page, thea.name).wait_for()
+
+
+def test_an_ended_session_leads_to_the_login(hire: Hire, log_in: LogIn, late: str) -> None:
+    uma = hire("user")
+    page = log_in(uma)
+    uma.end_sessions()
+    restart(page, late)
+    heading(page, "Log in").wait_for()
+    assert page.get_by_text("You were logged out.").count() == 1
+    assert page.locator(".list").count() == 0
+
+
+def test_who_must_change_the_password_comes_to_the_inbox_afterwards(hire: Hire, log_in: LogIn, late: str) -> None:
+    adam, thea, uma = hire("admin"), hire("therapist"), hire("user")
+    thea.send(uma)
+    page = log_in(uma)
+    made = "made by somebody else"
+    adam.call("PATCH", f"/users/{uma.name}", {"password": made, "must_change_password": True}, under="/api")
+    token = uma.service.call("POST", "/api/auth/login", {"username": uma.name, "password": made}).json["token"]
+    page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", token)
+    restart(page, late)
+    page.get_by_label("Current password").fill(made)
+    page.get_by_label("New password").fill("tea on the balcony")
+    button(page, "Save").click()
+    row(page, thea.name).wait_for()
+
+
+def test_without_a_session_the_answer_of_the_inbox_is_not_shown(hire: Hire, log_in: LogIn) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    thea.send(uma)
+    page = log_in(uma)
+    let_through = hold(page, INBOX)
+    page.route(SESSION, lambda route: route.abort())
+    page.reload()
+    page.get_by_text("The service does not answer").wait_for()
+    with asked(page, INBOX):
+        let_through()
+    assert page.locator(".list").count() == 0
+    assert page.title() == "Messages"
+
+
+def open_unread(hire: Hire, log_in: LogIn) -> tuple[Person, Person, Any]:
+    thea, uma = hire("therapist"), hire("user")
+    thea.send(uma)
+    page = log_in(uma)
+    row(page, thea.name).locator(".badge").wait_for()
+    return thea, uma, page
+
+
+def test_a_message_read_before_the_inbox_answers_is_not_counted(hire: Hire, log_in: LogIn) -> None:
+    thea, _, page = open_unread(hire, log_in)
+    page.evaluate(f"history.replaceState(null, '', '#/conversation/{thea.name}')")
+    let_through = hold(page, INBOX)
+    with page.expect_response("**/read"):
+        page.reload()
+    with asked(page, INBOX), asked(page, INBOX):
+        let_through()
+    row(page, thea.name).wait_for()
+    assert row(page, thea.name).locator(".badge").count() == 0
+    assert page.title() == "Messages"
+
+
+def test_a_message_read_while_the_page_polls_does_not_arrive_again(hire: Hire, log_in: LogIn) -> None:
+    thea, uma, page = open_unread(hire, log_in)
+    thea.send(uma)
+    let_through = hold(page, INBOX)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    with page.expect_response("**/read"):
+        row(page, thea.name).click()
+    let_through()
+    row(page, thea.name).locator(".badge").wait_for(state="detached")
+    clara = hire("therapist", "clara")
+    clara.send(uma)
+    poll_until(page, row(page, clara.name))
+    assert page.locator("#live").text_content() == f"New message from {clara.name}"
