@@ -5,6 +5,8 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from requirements import needs
+
 from tests.benchmark import report
 from tests.benchmark.against import Comparison
 from tests.benchmark.load import Measurement
@@ -117,6 +119,19 @@ def test_victim_is_measured_beside_each_attack(tmp_path: Path) -> None:
     assert held["largest pages"] == 16
     assert held["admin list"] == 4
     assert all(int(row["answered"]) > 0 for row in attacks if row["attack"] in ("admin list", "openapi.json"))
+
+
+def test_page_is_measured_until_its_rows_are_painted(tmp_path: Path) -> None:
+    needs("chromium", "apt-get install chromium, for the benchmark of the page")
+    markdown = tmp_path / "table.md"
+
+    done = run(tmp_path, "-m", "tests.benchmark", "--page", "--markdown", str(markdown))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (rows,) = tables(markdown)
+    assert [row["cache"] for row in rows] == ["revalidated", "none"]
+    for row in rows:
+        assert 0 < float(row["rows built"]) <= float(row["median"])
 
 
 def test_bound_is_kept_only_by_fast_answers_without_failures() -> None:

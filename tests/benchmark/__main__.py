@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import against, crowd, report, victims
+from . import against, crowd, page, report, victims
 from .against import ALL_CALLS
 from .commits import compare
 from .measure import Plan, measure_calls, measure_growth
@@ -31,6 +31,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--against", type=Path, metavar="DIR", help="compare with the checkout of this project in DIR")
     other.add_argument("--victim", action="store_true", help="measure what a victim sees beside each attack")
+    other.add_argument("--page", action="store_true", help="measure how long the page takes to show a full inbox")
     parser.add_argument("--directory", help="where the databases are made, on the disk that is to be measured")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables for the README")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the ratios")
@@ -68,6 +69,8 @@ def main() -> int:
             return _run_against(options, plan, Path(directory))
         if options.victim:
             return _run_victim(options, Path(directory))
+        if options.page:
+            return _run_page(options, plan, Path(directory))
         return _run(options, plan, Path(directory))
 
 
@@ -97,6 +100,16 @@ def _run_victim(options: argparse.Namespace, directory: Path) -> int:
     ]
     _print(options, sections, [])
     return 1 if any(m.errors or not m.latencies for alone, _ in measured for _, m in alone.probes) else 0
+
+
+def _run_page(options: argparse.Namespace, plan: Plan, directory: Path) -> int:
+    """How long a person waits for a full inbox."""
+    _progress(f"a database of {options.messages:,} messages …")
+    seed = build(directory / "page.db", options.messages)
+    waits = page.measure(seed, plan.rounds, plan.threads)
+    _progress("")
+    _print(options, [("A full inbox on a processor slowed four times", report.page_table(waits))], [])
+    return 0
 
 
 def _print(options: argparse.Namespace, sections: list[tuple[str, report.Table]], lines: list[str]) -> None:

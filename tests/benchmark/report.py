@@ -12,6 +12,7 @@ from statistics import median
 from .against import Comparison
 from .load import Measurement
 from .measure import CallResult, Memory
+from .page import Wait
 from .seed import Seed
 from .victims import Beside, Probe
 
@@ -149,6 +150,26 @@ def victims_table(measured: list[tuple[Beside, Beside]]) -> Table:
             bound = milliseconds(probe.bound_seconds) if probe.bound_seconds else "none fails"
             kept = "yes" if is_kept(probe, during) else "NO"
             table.append((beside.attack, probe.name, *cells, str(during.errors), bound, kept))
+    return table
+
+
+def page_table(waits: list[Wait]) -> Table:
+    """What is seen when, in milliseconds since the navigation began."""
+    head = (
+        "cache",
+        "loads",
+        "first paint",
+        "rows built",
+        "usable: least",
+        "lower quartile",
+        "median",
+        "upper quartile",
+    )
+    table: Table = [head]
+    for wait in waits:
+        (_, painted, _), (_, built, _), usable = wait.quartiles()
+        least = min(load[-1] for load in wait.loads)
+        table.append((wait.cache, str(len(wait.loads)), *(f"{time:.0f}" for time in (painted, built, least, *usable))))
     return table
 
 
