@@ -122,9 +122,12 @@ function audit() {
   return sheet('Audit', nodes);
 }
 
+// What is written beside a new account or a changed role are roles.
+const inWords = (action, reason) => (/^(user_created|role_changed)$/.test(action) ? reason.replace(/\w+/g, (word) => roleName(word) || word) : reason);
+
 const auditRow = ({ at, actor, source, action, subject, participants, reason }) => [
   h('time', { datetime: at }, stamp(at)), actor ? bdi(actor) : source === 'command line' ? 'Not named' : 'Not known', SOURCES[source],
-  h('span', { title: action }, ACTIONS[action] ?? action), participants ? say`${participants[0]} and ${participants[1]}` : subject && bdi(subject), reason && bdi(reason),
+  h('span', { title: action }, ACTIONS[action] ?? action), participants ? say`${participants[0]} and ${participants[1]}` : subject && bdi(subject), reason && bdi(inWords(action, reason)),
 ];
 
 // Accounts.
@@ -148,7 +151,7 @@ function personDialog(heading, fields, label, done, show, send) {
     try {
       await send();
     } catch (refusal) {
-      return refused(refusal, 'Not changed');
+      return refused(refusal, 'That did not work');
     }
     announce(done());
     show();

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from looks import button, heading, poll_until, row
+from looks import button, heading, poll_until, row, settle
 from page_people import Hire, LogIn, Person
 
 SESSION = "**/api/auth/session"
 INBOX = "**/api/messages/inbox*"
+MADE = "made by somebody else"
 
 
 def hold(page: Any, address: str) -> Callable[[], None]:
@@ -65,19 +66,37 @@ def test_an_ended_session_leads_to_the_login(hire: Hire, log_in: LogIn, late: st
     assert page.locator(".list").count() == 0
 
 
+def must_change(page: Any, person: Person, adam: Person) -> None:
+    """From now on the session of the page is one that must change its password."""
+    body = {"password": MADE, "must_change_password": True}
+    adam.call("PATCH", f"/users/{person.name}", body, under="/api")
+    body = {"username": person.name, "password": MADE}
+    token = person.service.call("POST", "/api/auth/login", body).json["token"]
+    page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", token)
+
+
 def test_who_must_change_the_password_comes_to_the_inbox_afterwards(hire: Hire, log_in: LogIn, late: str) -> None:
-    adam, thea, uma = hire("admin"), hire("therapist"), hire("user")
+    thea, uma = hire("therapist"), hire("user")
     thea.send(uma)
     page = log_in(uma)
-    made = "made by somebody else"
-    adam.call("PATCH", f"/users/{uma.name}", {"password": made, "must_change_password": True}, under="/api")
-    token = uma.service.call("POST", "/api/auth/login", {"username": uma.name, "password": made}).json["token"]
-    page.evaluate("token => sessionStorage.setItem('msgsvc.session', token)", token)
+    must_change(page, uma, hire("admin"))
     restart(page, late)
-    page.get_by_label("Current password").fill(made)
+    page.get_by_label("Current password").fill(MADE)
     page.get_by_label("New password").fill("tea on the balcony")
     button(page, "Save").click()
     row(page, thea.name).wait_for()
+
+
+def test_a_late_answer_of_the_inbox_leaves_a_new_password_in_its_field(hire: Hire, log_in: LogIn) -> None:
+    uma = hire("user")
+    page = log_in(uma)
+    must_change(page, uma, hire("admin"))
+    let_through = hold(page, INBOX)
+    page.reload()
+    page.get_by_label("New password").fill("tea on the balcony")
+    let_through()
+    settle(page)
+    assert page.get_by_label("New password").input_value() == "tea on the balcony"
 
 
 def test_without_a_session_the_answer_of_the_inbox_is_not_shown(hire: Hire, log_in: LogIn) -> None:
