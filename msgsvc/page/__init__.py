@@ -71,7 +71,7 @@ def _content(path: Path, addresses: Mapping[str, str]) -> str:
         text = _QUOTED_OR_OPERATOR.sub(lambda found: found["quoted"] or found["operator"], text)
         text = re.sub(r"(?<=[;{},])\n", "", text)
     if path.suffix == ".css":
-        text = re.sub(r";(?=\s*\})|\s*([{};,])\s*|(?<=:) ", r"\1", text)
+        text = re.sub(r";(?=\s*\})|\s*([{};,>])\s*|(?<=:) ", r"\1", text)
     if path.suffix == ".html":
         for name, address in addresses.items():
             text = text.replace(name, address)

@@ -14,17 +14,14 @@ ROWS = 20
 WARM_UPS = 2
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
-# Logs the milliseconds since the navigation began: when the page was painted first, when the rows were in the document,
-# and when they were painted. A script of the driver in the page would be measured too.
+# Logs the milliseconds from the begin of the navigation until the rows are in the document, and until they are painted.
+# A script of the driver in the page would be measured too.
 WATCH = """(() => {
     const seen = new MutationObserver(() => {
         if (document.querySelectorAll('a.conv').length < %d) return;
         seen.disconnect();
         const inDocument = performance.now();
-        requestAnimationFrame(() => setTimeout(() => {
-            const [painted] = performance.getEntriesByName('first-paint');
-            console.info(JSON.stringify([painted.startTime, inDocument, performance.now()]));
-        }));
+        requestAnimationFrame(() => setTimeout(() => console.info(JSON.stringify([inDocument, performance.now()]))));
     });
     seen.observe(document, { childList: true, subtree: true });
 })()"""
@@ -38,7 +35,7 @@ class Wait:
     loads: list[list[float]]
 
     def quartiles(self) -> list[list[float]]:
-        """Of the first paint, of the rows in the document, and of the rows painted."""
+        """Of the rows in the document, and of the rows painted."""
         return [quantiles(times, n=4) for times in zip(*self.loads, strict=True)]
 
 

@@ -155,21 +155,11 @@ def victims_table(measured: list[tuple[Beside, Beside]]) -> Table:
 
 def page_table(waits: list[Wait]) -> Table:
     """What is seen when, in milliseconds since the navigation began."""
-    head = (
-        "cache",
-        "loads",
-        "first paint",
-        "rows built",
-        "usable: least",
-        "lower quartile",
-        "median",
-        "upper quartile",
-    )
-    table: Table = [head]
+    table: Table = [("cache", "loads", "rows built", "usable at best", "quartile", "median", "quartile")]
     for wait in waits:
-        (_, painted, _), (_, built, _), usable = wait.quartiles()
+        (_, built, _), usable = wait.quartiles()
         least = min(load[-1] for load in wait.loads)
-        table.append((wait.cache, str(len(wait.loads)), *(f"{time:.0f}" for time in (painted, built, least, *usable))))
+        table.append((wait.cache, str(len(wait.loads)), *(f"{time:.0f}" for time in (built, least, *usable))))
     return table
 
 
