@@ -1,7 +1,5 @@
 // The list of conversations: unread counts, only the unread, more on demand.
-import {
-  announce, bdi, button, goTo, h, loadFailed, retitle, serviceAway, sync, unseen, waitFor,
-} from './dom.js';
+import { announce, bdi, button, goTo, h, loadFailed, retitle, serviceAway, sync, unseen, waitFor } from './dom.js';
 import { roleName, count, listTime } from './words.js';
 import { call, path } from './service.js';
 import { emergency, isPatient } from './session.js';

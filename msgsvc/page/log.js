@@ -5,8 +5,8 @@ import { shown, count, clock, dayKey, dayAndMonth, longDay } from './words.js';
 const FOLLOW_MILLISECONDS = 10 * 60_000;
 const SEEN_MILLISECONDS = 300;
 
-// Messages that stay are never built anew. `isOwn(message)` puts a message at the right. `ondelete(message)` is left out where an admin looks: no options, no
-// receipts, and names instead of You.
+// Messages that stay are never built anew. `isOwn(message)` puts a message at the right. `ondelete(message)` is left out
+// where an admin looks: no options, no receipts, and names instead of You.
 export function createLog(isOwn, ondelete) {
   let messages = new Map();
   let parts = new Map();
