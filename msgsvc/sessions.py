@@ -2,7 +2,7 @@
 
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Storage, Transaction
-from msgsvc.tokens import new_token, token_hash
+from msgsvc.tokens import token_hash
 
 SESSIONS_EACH_USER = 20
 
@@ -13,14 +13,13 @@ CLOCK_TOLERANCE_SECONDS = 60
 """A time that is further in the future was written by a wrong clock and is not believed."""
 
 
-def open_session(transaction: Transaction, settings: Settings, username: str, now: float) -> tuple[str, int]:
-    """A new token and the epoch second at which it ends at the latest; the oldest session beyond the cap ends."""
-    token = new_token()
+def open_session(transaction: Transaction, settings: Settings, username: str, token: str, now: float) -> int:
+    """The epoch second at which the new session ends at the latest; the oldest session beyond the cap ends."""
     transaction.run(
         "insert_session", token_hash=token_hash(token), username=username, now=int(now), **_limits(settings)
     )
     transaction.run("delete_surplus_sessions", username=username, cap=SESSIONS_EACH_USER)
-    return token, int(now) + settings.session_max_seconds
+    return int(now) + settings.session_max_seconds
 
 
 def live_session(settings: Settings, now: float) -> dict[str, int]:

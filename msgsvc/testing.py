@@ -12,6 +12,7 @@ from msgsvc.app import App, create_app
 from msgsvc.sessions import open_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Transaction
+from msgsvc.tokens import new_token
 
 
 class Clock:
@@ -54,7 +55,8 @@ class Client(werkzeug.test.Client):
                 transaction.run("insert_user", username=username, role=role or "user")
             elif role and account[1] != role:
                 transaction.run("update_role", username=username, role=role)
-            token, _ = open_session(transaction, services.settings, username, services.clock())
+            token = new_token()
+            open_session(transaction, services.settings, username, token, services.clock())
             return token
 
         token = services.database.write(open_as)

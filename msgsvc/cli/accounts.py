@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 
 from msgsvc import accounts, fields
 from msgsvc.audit import Actor, audit
@@ -15,6 +16,10 @@ from msgsvc.passwords import StoredPassword, new_password
 from msgsvc.roles import RoleNames, SendingFacts, decide_sending
 from msgsvc.sessions import open_session
 from msgsvc.storage.base import Transaction
+from msgsvc.tokens import new_token
+
+# What a command has made is printed inside the transaction, so that nothing is stored that could not be printed, and
+# once, because the engine may run the transaction again.
 
 
 def actor() -> Actor:
@@ -40,10 +45,12 @@ def add(options: argparse.Namespace) -> None:
     password = _password(options)
     with opened(options) as app:
         stored = StoredPassword(app.services.passwords.hash(password), options.must_change)
+        print_once = cache(say)
 
         def create(transaction: Transaction) -> None:
             accounts.create(transaction, actor(), username, options.role, stored)
-            _print_made(options, password)
+            if not options.password_stdin:
+                print_once(password)
 
         app.services.database.write(create)
 
@@ -53,10 +60,12 @@ def set_password(options: argparse.Namespace) -> None:
     password = _password(options)
     with opened(options) as app:
         stored = StoredPassword(app.services.passwords.hash(password), options.must_change)
+        print_once = cache(say)
 
         def reset(transaction: Transaction) -> None:
             accounts.reset_password(transaction, actor(), options.name, stored)
-            _print_made(options, password)
+            if not options.password_stdin:
+                print_once(password)
 
         app.services.database.write(reset)
 
@@ -88,12 +97,14 @@ def forget(options: argparse.Namespace) -> None:
 def token(options: argparse.Namespace) -> None:
     """Prints the token of a new session of an active account."""
     with opened(options) as app:
+        token = new_token()
+        print_once = cache(say)
 
         def open_one(transaction: Transaction) -> None:
             accounts.require_active(transaction, options.name)
             audit(transaction, actor(), "token_created", options.name)
-            token, _ = open_session(transaction, app.services.settings, options.name, time.time())
-            say(token)
+            open_session(transaction, app.services.settings, options.name, token, time.time())
+            print_once(token)
 
         app.services.database.write(open_one)
 
@@ -122,9 +133,3 @@ def _password(options: argparse.Namespace) -> str:
     except UnicodeDecodeError:
         raise UsageError("the password on standard input is not UTF-8") from None
     return new_password("password", typed.rstrip("\r\n"), options.name)
-
-
-def _print_made(options: argparse.Namespace, password: str) -> None:
-    """Runs inside the transaction, so that a password that cannot be printed is not stored."""
-    if not options.password_stdin:
-        say(password)

@@ -10,6 +10,7 @@ from msgsvc.sessions import open_session
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Transaction
 from msgsvc.times import stored
+from msgsvc.tokens import new_token
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user", "adam": "admin"}
 CONVERSATION = [
@@ -78,7 +79,8 @@ def _fill(transaction: Transaction, settings: Settings, password_hash: str) -> d
     tokens = {}
     for username, role in PEOPLE.items():
         accounts.create(transaction, by, username, role, StoredPassword(password_hash))
-        tokens[username], _ = open_session(transaction, settings, username, by.now)
+        tokens[username] = new_token()
+        open_session(transaction, settings, username, tokens[username], by.now)
     for sender, recipient, content in CONVERSATION:
         transaction.run(
             "insert_message", sender=sender, recipient=recipient, subject=None, content=content, now=stored(by.now)

@@ -13,6 +13,7 @@ from msgsvc.request import Request
 from msgsvc.sessions import open_session
 from msgsvc.storage.base import Transaction
 from msgsvc.times import rfc3339
+from msgsvc.tokens import new_token
 
 
 def login(request: Request) -> Response:
@@ -49,7 +50,8 @@ def _admit(
     if suspended:
         raise ApiError("account_suspended")
     logins.record_success(transaction, by, attempt)
-    token, expires_at = open_session(transaction, request.services.settings, username, request.now())
+    token = new_token()
+    expires_at = open_session(transaction, request.services.settings, username, token, request.now())
     return {
         "token": token,
         "token_type": "Bearer",
