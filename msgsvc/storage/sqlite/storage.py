@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from msgsvc.storage import forks
 from msgsvc.storage.base import (
     Commit,
     MigrationError,
@@ -24,7 +25,7 @@ from msgsvc.storage.base import (
     StorageError,
     Transaction,
 )
-from msgsvc.storage.sqlite import forks, schema
+from msgsvc.storage.sqlite import schema
 from msgsvc.storage.sqlite.checkpoints import WalBound, checkpoint_whole
 from msgsvc.storage.sqlite.connection import BUSY_SECONDS, Connection, wal_path
 from msgsvc.storage.sqlite.errors import result_code

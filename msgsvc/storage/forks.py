@@ -1,7 +1,7 @@
-"""Around a fork no SQLite connection is open.
+"""Around a fork no connection of the SQLite engine is open, and after it each process opens its own.
 
 SQLite keeps state for each process that a child would inherit with the open connections: its locks would be wrong on
-both sides. So they are closed before, and each side opens its own afterwards.
+both sides. A PostgreSQL server takes what two processes write to one socket for one session.
 """
 
 import os
@@ -10,28 +10,30 @@ from functools import cache
 from typing import Protocol
 
 
-class Pausable(Protocol):
-    """What the SQLite engine offers around a fork."""
+class Forkable(Protocol):
+    """What an engine offers around a fork."""
 
-    def pause(self) -> bool: ...
+    def pause(self) -> bool:
+        """Closes what must not be open; whether resume() is to be called."""
+        ...
 
     def resume(self) -> None: ...
 
     def start_afresh(self) -> None: ...
 
 
-_watched: "weakref.WeakSet[Pausable]" = weakref.WeakSet()
+_watched: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
 
 
-def watch(storage: Pausable) -> None:
-    """Closes the connections of the storage around every fork from now on."""
+def watch(storage: Forkable) -> None:
+    """Pauses the storage around every fork from now on, and starts it afresh in the child."""
     _register()
     _watched.add(storage)
 
 
 @cache
 def _register() -> None:
-    paused: list[Pausable] = []
+    paused: list[Forkable] = []
 
     def before() -> None:
         paused.extend(storage for storage in list(_watched) if storage.pause())
