@@ -18,7 +18,7 @@ from msgsvc.storage.sqlite.storage import SqliteStorage
 
 
 @pytest.fixture
-def database(database_path: str) -> Iterator[SqliteStorage]:
+def storage(database_path: str) -> Iterator[SqliteStorage]:
     """A table of notes; the foreign key to the author is checked at the commit."""
     migrate(database_path)
     with closing(sqlite3.connect(database_path)) as connection:

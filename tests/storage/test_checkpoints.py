@@ -16,22 +16,22 @@ from msgsvc.storage.sqlite.storage import SqliteStorage
 
 @pytest.mark.parametrize("page_bytes", [512, 8192])
 def test_long_wal_is_checkpointed_and_restarted(
-    database: SqliteStorage, monkeypatch: pytest.MonkeyPatch, page_bytes: int
+    storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch, page_bytes: int
 ) -> None:
-    with closing(sqlite3.connect(database.path)) as connection:
+    with closing(sqlite3.connect(storage.path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute(f"PRAGMA page_size = {page_bytes}")
         connection.execute("VACUUM")
         connection.execute("PRAGMA journal_mode = WAL")
     monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_CHECKPOINT_BYTES", 128 * 1024)
-    log = Path(f"{database.path}-wal")
+    log = Path(f"{storage.path}-wal")
     for number in range(40):
-        write(database, f"{number} " + "x" * 4000)
+        write(storage, f"{number} " + "x" * 4000)
     assert 128 * 1024 < log.stat().st_size < 256 * 1024
-    assert Path(database.path).stat().st_size > 64 * 1024
+    assert Path(storage.path).stat().st_size > 64 * 1024
 
 
-def test_wal_stays_bounded_under_constant_reads(database: SqliteStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wal_stays_bounded_under_constant_reads(storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With constant readers, SQLite's own checkpoints almost never restart the WAL."""
     monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_CHECKPOINT_BYTES", 128 * 1024)
     monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_LIMIT_BYTES", 256 * 1024)
@@ -40,22 +40,22 @@ def test_wal_stays_bounded_under_constant_reads(database: SqliteStorage, monkeyp
 
     def keep_reading() -> None:
         while not over.is_set():
-            notes(database)
+            notes(storage)
 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
             pool.submit(keep_reading)
         longest = 0
         for number in range(300):
-            write(database, f"{number} " + "x" * 4000)
-            longest = max(longest, Path(f"{database.path}-wal").stat().st_size)
+            write(storage, f"{number} " + "x" * 4000)
+            longest = max(longest, Path(f"{storage.path}-wal").stat().st_size)
         over.set()
     assert longest < 1024 * 1024
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(1000.0, 1), (0.0, 5)])
 def test_reader_that_blocks_the_checkpoint_is_logged_at_intervals(
-    database: SqliteStorage,
+    storage: SqliteStorage,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     seconds: float,
@@ -63,18 +63,18 @@ def test_reader_that_blocks_the_checkpoint_is_logged_at_intervals(
 ) -> None:
     monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.CHECKPOINT_RETRY_SECONDS", seconds)
     monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.BUSY_SECONDS", 0.01)
-    log = Path(f"{database.path}-wal")
-    with database.read() as reader:
+    log = Path(f"{storage.path}-wal")
+    with storage.read() as reader:
         reader.one("count_notes")
-        write(database, "long " + "x" * 100_000)
+        write(storage, "long " + "x" * 100_000)
         monkeypatch.setattr("msgsvc.storage.sqlite.checkpoints.WAL_LIMIT_BYTES", 64 * 1024)
         for number in range(5):
-            write(database, str(number))
+            write(storage, str(number))
         assert log.stat().st_size > 64 * 1024
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
         "readers hold the write-ahead log"
     ] * waits
-    write(database, "after")
+    write(storage, "after")
     assert (log.stat().st_size == 0) == (seconds == 0)
 
 

@@ -120,12 +120,12 @@ print(statuses(child))
 
 @pytest.mark.parametrize(("script", "printed", "count"), FORKS.values(), ids=FORKS)
 def test_database_opened_before_a_fork_works_in_parent_and_child(
-    database: SqliteStorage, script: str, printed: str, count: int
+    storage: SqliteStorage, script: str, printed: str, count: int
 ) -> None:
     checkout = str(CHECKOUT)
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, database.path, checkout]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING + script, storage.path, checkout]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (ran.stdout.strip(), ran.stderr) == (printed, "")
-    assert len(notes(database)) == count
-    with closing(sqlite3.connect(database.path)) as connection:
+    assert len(notes(storage)) == count
+    with closing(sqlite3.connect(storage.path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -20,8 +20,8 @@ from msgsvc.storage.sqlite.storage import SqliteStorage
 class Queue:
     """Writers that queue behind one that holds the write lock until all others are about to ask for it."""
 
-    def __init__(self, database: SqliteStorage) -> None:
-        self.database = database
+    def __init__(self, storage: SqliteStorage) -> None:
+        self.database = storage
         self.statements: list[str] = []
 
     def run(self, *works: Callable[[Connection], object]) -> list[BaseException | None]:
@@ -48,105 +48,105 @@ class Queue:
         return sum(statement.startswith("COMMIT") for statement in self.statements)
 
 
-def test_writes_of_many_threads_are_all_stored(database: SqliteStorage) -> None:
+def test_writes_of_many_threads_are_all_stored(storage: SqliteStorage) -> None:
     texts = [[f"{thread}-{number}" for number in range(25)] for thread in range(8)]
-    raised = in_threads(*(lambda mine=mine: [write(database, text) for text in mine] for mine in texts))
+    raised = in_threads(*(lambda mine=mine: [write(storage, text) for text in mine] for mine in texts))
     assert raised == [None] * 8
-    assert notes(database) == {text for mine in texts for text in mine}
+    assert notes(storage) == {text for mine in texts for text in mine}
 
 
-def test_no_writer_returns_before_the_commit_that_holds_its_work(database: SqliteStorage) -> None:
+def test_no_writer_returns_before_the_commit_that_holds_its_work(storage: SqliteStorage) -> None:
     def write_and_look(thread: int) -> None:
-        with closing(sqlite3.connect(database.path)) as other_program:
+        with closing(sqlite3.connect(storage.path)) as other_program:
             for number in range(25):
                 text = f"{thread}-{number}"
-                write(database, text)
+                write(storage, text)
                 found = other_program.execute("SELECT 1 FROM notes WHERE text = ?", (text,)).fetchall()
                 assert found == [(1,)], text
 
     assert in_threads(*(lambda thread=thread: write_and_look(thread) for thread in range(6))) == [None] * 6
 
 
-def test_writers_who_queue_share_a_commit(database: SqliteStorage) -> None:
+def test_writers_who_queue_share_a_commit(storage: SqliteStorage) -> None:
     for attempt in range(50):
-        queue = Queue(database)
+        queue = Queue(storage)
         assert queue.run(*(inserting(f"{attempt}-{number}") for number in range(6))) == [None] * 6
         if queue.commits() < 6:
             return
     pytest.fail("six writers never shared a commit")
 
 
-def test_error_in_one_writer_rolls_back_only_its_own_work(database: SqliteStorage) -> None:
+def test_error_in_one_writer_rolls_back_only_its_own_work(storage: SqliteStorage) -> None:
     shared = 0
     for attempt in range(10):
-        queue = Queue(database)
+        queue = Queue(storage)
         mine = [f"{attempt}-{number}" for number in range(5)]
         errors: list[Exception | None] = [RefusedError() if number in (1, 3) else None for number in range(5)]
         raised = queue.run(*(inserting(text, then) for text, then in zip(mine, errors, strict=True)))
         assert raised == errors
-        assert notes(database) & set(mine) == {mine[0], mine[2], mine[4]}
+        assert notes(storage) & set(mine) == {mine[0], mine[2], mine[4]}
         shared += queue.commits() < 5
     assert shared
 
 
-def test_error_in_the_writer_with_the_lock_rolls_back_only_its_own_work(database: SqliteStorage) -> None:
-    queue = Queue(database)
+def test_error_in_the_writer_with_the_lock_rolls_back_only_its_own_work(storage: SqliteStorage) -> None:
+    queue = Queue(storage)
     refusal = RefusedError()
     assert queue.run(inserting("first", refusal), inserting("second"), inserting("third")) == [refusal, None, None]
-    assert notes(database) == {"second", "third"}
+    assert notes(storage) == {"second", "third"}
 
 
-def test_failing_statement_is_a_storage_error_for_its_writer_only(database: SqliteStorage) -> None:
-    write(database, "taken")
-    raised = Queue(database).run(inserting("one"), inserting("taken"), inserting("two"))
+def test_failing_statement_is_a_storage_error_for_its_writer_only(storage: SqliteStorage) -> None:
+    write(storage, "taken")
+    raised = Queue(storage).run(inserting("one"), inserting("taken"), inserting("two"))
     assert [type(error) for error in raised] == [type(None), StorageError, type(None)]
-    assert notes(database) == {"taken", "one", "two"}
+    assert notes(storage) == {"taken", "one", "two"}
 
 
-def test_batch_is_stored_by_one_commit(database: SqliteStorage) -> None:
+def test_batch_is_stored_by_one_commit(storage: SqliteStorage) -> None:
     commits: list[Commit] = []
-    with database.batch():
+    with storage.batch():
         for text in ("first", "second", "third"):
-            database.write(inserting(text), commits)
-        assert notes(database) == set()
-    assert notes(database) == {"first", "second", "third"}
+            storage.write(inserting(text), commits)
+        assert notes(storage) == set()
+    assert notes(storage) == {"first", "second", "third"}
     assert len(set(commits)) == 1
     commits[0].wait()
 
 
-def test_writer_during_a_batch_joins_its_commit(database: SqliteStorage) -> None:
+def test_writer_during_a_batch_joins_its_commit(storage: SqliteStorage) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with database.batch():
+        with storage.batch():
             begun, commits = threading.Event(), list[Commit]()
 
             def write_meanwhile() -> None:
-                database.write(inserting("meanwhile"), commits)
+                storage.write(inserting("meanwhile"), commits)
                 begun.set()
                 commits[0].wait()
 
             waiting = pool.submit(write_meanwhile)
             assert begun.wait(60)
             assert not waiting.done()
-            assert notes(database) == set()
+            assert notes(storage) == set()
         waiting.result(60)
-    assert notes(database) == {"meanwhile"}
+    assert notes(storage) == {"meanwhile"}
 
 
-def test_batch_ends_when_another_writer_commits_it(database: SqliteStorage) -> None:
+def test_batch_ends_when_another_writer_commits_it(storage: SqliteStorage) -> None:
     number = count()
     enough = threading.Event()
 
     def write_on() -> None:
         while not enough.is_set():
-            write(database, f"beside {next(number)}")
+            write(storage, f"beside {next(number)}")
 
     with ThreadPoolExecutor(3) as pool:
         beside = [pool.submit(write_on) for _ in range(3)]
         try:
             for _ in range(300):
                 commits: list[Commit] = []
-                with database.batch():
-                    database.write(inserting(f"together {next(number)}"), commits)
+                with storage.batch():
+                    storage.write(inserting(f"together {next(number)}"), commits)
                 assert all(commit.ended.is_set() for commit in commits)
         finally:
             enough.set()
@@ -154,35 +154,35 @@ def test_batch_ends_when_another_writer_commits_it(database: SqliteStorage) -> N
             writer.result(60)
 
 
-def test_failed_batch_commit_fails_every_writer_in_it(database: SqliteStorage) -> None:
+def test_failed_batch_commit_fails_every_writer_in_it(storage: SqliteStorage) -> None:
     commits: list[Commit] = []
-    with database.batch():
+    with storage.batch():
         for name, text in (("insert_note", "sound"), ("insert_orphan", "orphan")):
-            database.write(lambda transaction, name=name, text=text: transaction.run(name, text=text), commits)
+            storage.write(lambda transaction, name=name, text=text: transaction.run(name, text=text), commits)
     for commit in commits:
         with pytest.raises(StorageError):
             commit.wait()
-    assert notes(database) == set()
-    write(database, "after")
-    assert notes(database) == {"after"}
+    assert notes(storage) == set()
+    write(storage, "after")
+    assert notes(storage) == {"after"}
 
 
-def test_lock_timeout_is_spent_once_per_batch(database: SqliteStorage) -> None:
-    write(database, "before")
-    with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
+def test_lock_timeout_is_spent_once_per_batch(storage: SqliteStorage) -> None:
+    write(storage, "before")
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
-        with database.batch():
+        with storage.batch():
             for number in range(100):
                 with pytest.raises(StorageError):
-                    database.write(inserting(f"{number}"), [])
+                    storage.write(inserting(f"{number}"), [])
         assert time.monotonic() - begun < 50 * BUSY_AGAIN_SECONDS
         other_program.execute("ROLLBACK")
-    assert notes(database) == {"before"}
+    assert notes(storage) == {"before"}
 
 
-def test_full_disk_is_reported_stores_nothing_and_recovers(database: SqliteStorage) -> None:
-    write(database, "before")
+def test_full_disk_is_reported_stores_nothing_and_recovers(storage: SqliteStorage) -> None:
+    write(storage, "before")
 
     def fill(transaction: Connection) -> None:
         ((pages,),) = transaction.execute("PRAGMA page_count")
@@ -195,59 +195,59 @@ def test_full_disk_is_reported_stores_nothing_and_recovers(database: SqliteStora
         transaction.run("insert_note", text="after")
 
     with pytest.raises(StorageError) as caught:
-        database.write(fill)
+        storage.write(fill)
     assert caught.value.code == "storage_full"
-    assert notes(database) == {"before"}
-    database.write(free)
-    assert notes(database) == {"before", "after"}
+    assert notes(storage) == {"before"}
+    storage.write(free)
+    assert notes(storage) == {"before", "after"}
 
 
-def test_writers_wait_under_five_seconds_for_a_foreign_lock(database: SqliteStorage) -> None:
-    write(database, "before")
+def test_writers_wait_under_five_seconds_for_a_foreign_lock(storage: SqliteStorage) -> None:
+    write(storage, "before")
     waits = []
 
     def wait_in_vain(text: str) -> None:
         begun = time.monotonic()
         try:
-            write(database, text)
+            write(storage, text)
         finally:
             waits.append(time.monotonic() - begun)
 
-    with closing(sqlite3.connect(database.path, isolation_level=None)) as other_program:
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         raised = in_threads(*(lambda text=text: wait_in_vain(text) for text in "abcd"))
         other_program.execute("ROLLBACK")
     assert [getattr(error, "code", error) for error in raised] == ["storage_busy"] * 4
     assert max(waits) < 5
-    write(database, "after")
-    assert notes(database) == {"before", "after"}
+    write(storage, "after")
+    assert notes(storage) == {"before", "after"}
 
 
-def test_writer_gets_a_released_foreign_lock(database: SqliteStorage) -> None:
-    with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as other_program:
+def test_writer_gets_a_released_foreign_lock(storage: SqliteStorage) -> None:
+    with closing(sqlite3.connect(storage.path, isolation_level=None, check_same_thread=False)) as other_program:
         other_program.execute("BEGIN IMMEDIATE")
         giving_back = threading.Timer(0.1, other_program.execute, ["COMMIT"])
         giving_back.start()
-        write(database, "patient")
+        write(storage, "patient")
         giving_back.join()
-    assert notes(database) == {"patient"}
+    assert notes(storage) == {"patient"}
 
 
-def test_pause_between_writers_loses_no_write(database: SqliteStorage) -> None:
+def test_pause_between_writers_loses_no_write(storage: SqliteStorage) -> None:
     """fork() and close() may take the write lock between two queued writers."""
     with ThreadPoolExecutor(4) as pool:
-        writers = [pool.submit(write, database, str(number)) for number in range(400)]
+        writers = [pool.submit(write, storage, str(number)) for number in range(400)]
         while not all(writer.done() for writer in writers):
-            assert database.pause()
-            database.resume()
+            assert storage.pause()
+            storage.resume()
         for writer in writers:
             writer.result()
-    assert len(notes(database)) == 400
+    assert len(notes(storage)) == 400
 
 
-def test_work_that_another_writer_rolled_back_is_run_again(database: SqliteStorage) -> None:
+def test_work_that_another_writer_rolled_back_is_run_again(storage: SqliteStorage) -> None:
     """Both by RAISE(ROLLBACK), which ends the transaction in a statement, and by a constraint that fails the commit."""
-    with closing(sqlite3.connect(database.path)) as connection:
+    with closing(sqlite3.connect(storage.path)) as connection:
         connection.execute(
             "CREATE TRIGGER closed BEFORE INSERT ON notes WHEN new.text = 'refused'"
             " BEGIN SELECT RAISE(ROLLBACK, 'closed'); END"
@@ -256,7 +256,7 @@ def test_work_that_another_writer_rolled_back_is_run_again(database: SqliteStora
     for attempt, refused in enumerate(refusals):
         mine = {f"{attempt}-{number}" for number in range(4)}
         before, *after = map(inserting, sorted(mine))
-        raised = Queue(database).run(before, refused, *after)
+        raised = Queue(storage).run(before, refused, *after)
         assert [getattr(error, "code", error) for error in raised] == [None, "refused_by_host", None, None, None]
-        assert notes(database) >= mine
-    assert notes(database).isdisjoint({"refused", "orphan"})
+        assert notes(storage) >= mine
+    assert notes(storage).isdisjoint({"refused", "orphan"})
