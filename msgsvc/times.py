@@ -4,7 +4,9 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
-_STORED = re.compile(r"(\d{4}-\d\d-\d\d)[ Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):?(\d\d))?", flags=re.ASCII)
+_STORED = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ Tt](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)?", flags=re.ASCII
+)
 
 
 def stored(epoch_seconds: float) -> str:
@@ -27,7 +29,7 @@ def rfc3339(value: object) -> str | None:
             day, clock, sign, hours, minutes = match.groups()
             moment = datetime.fromisoformat(f"{day}T{clock}")
             if sign:
-                offset = timedelta(hours=int(hours), minutes=int(minutes))
+                offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
                 moment = moment - offset if sign == "+" else moment + offset
     except (ValueError, OverflowError, OSError):
         return None
