@@ -18,6 +18,7 @@ from msgsvc.errors import ApiError
 from msgsvc.serving import logs
 from msgsvc.settings import SettingsError, require_text
 from msgsvc.storage.base import BackupRefusedError, MigrationError, StorageError
+from msgsvc.storage.copying import CopyRefusedError
 from msgsvc.storage.sql_files import SqlFilesError
 
 BROKEN_PIPE_STATUS = 128 + signal.SIGPIPE
@@ -59,7 +60,7 @@ def _line_and_status(error: BaseException) -> tuple[str, int]:
             line = f"{error.filename}: {error.strerror}"
         case OSError() | StorageError() | MigrationError() | SqlFilesError():
             pass
-        case BackupRefusedError() | NotEmptyError() | FaultsFoundError():
+        case BackupRefusedError() | CopyRefusedError() | NotEmptyError() | FaultsFoundError():
             pass
         case Exception():
             line = f"internal error: {place_of(error)}"

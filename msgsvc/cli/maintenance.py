@@ -1,12 +1,13 @@
-"""The commands that maintain the database: migrate, check and backup."""
+"""The commands that maintain the database: migrate, check, backup and copy."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from msgsvc.cli.options import UsageError, existing_database, say, settings
+from msgsvc.cli.options import UsageError, existing, existing_database, say, settings
 from msgsvc.storage.base import StorageError
+from msgsvc.storage.copying import copy as copy_tables
 from msgsvc.storage.engines import engine_for
 
 
@@ -25,23 +26,43 @@ def migrate(options: argparse.Namespace) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Prints a line for each fault, or ok. Raises FaultsFoundError."""
-    path = existing_database(options)
-    with _path_in_errors(path):
-        faults = list(engine_for(path).check(path, _show_progress))
+    database = existing_database(options)
+    engine = engine_for(database)
+    with _named_in_errors(engine.shown(database)):
+        faults = list(engine.check(database, _show_progress))
     _show_progress("")
     for fault in faults or ["ok"]:
         say(fault)
     if faults:
-        raise FaultsFoundError(f"{path}: faults found: {len(faults)}")
+        raise FaultsFoundError(f"{engine.shown(database)}: faults found: {len(faults)}")
 
 
 def backup(options: argparse.Namespace) -> None:
     """Prints the path of the copy once it is complete and verified."""
-    path = existing_database(options)
-    with _path_in_errors(path):
-        engine_for(path).backup(path, options.destination, _show_progress, overwrite=options.overwrite)
+    database = existing_database(options)
+    engine = engine_for(database)
+    with _named_in_errors(engine.shown(database)):
+        engine.backup(database, options.destination, _show_progress, overwrite=options.overwrite)
     _show_progress("")
     say(options.destination)
+
+
+def copy(options: argparse.Namespace) -> None:
+    """Prints how the destination is named once it holds everything and is verified. Raises FaultsFoundError."""
+    if ":memory:" in (options.source, options.destination):
+        raise UsageError("a :memory: database is always new and ends with its process; it cannot be copied")
+    source, destination = existing(options.source), options.destination
+    from_engine, to_engine = engine_for(source), engine_for(destination)
+    names = f"{from_engine.shown(source)} to {to_engine.shown(destination)}"
+    with _named_in_errors(names), from_engine.source(source) as tables, to_engine.destination(destination) as copied:
+        copy_tables(tables, copied, _show_progress)
+    faults = list(to_engine.check(destination, _show_progress))
+    _show_progress("")
+    for fault in faults:
+        say(fault)
+    if faults:
+        raise FaultsFoundError(f"{to_engine.shown(destination)}: everything was copied; faults found: {len(faults)}")
+    say(to_engine.shown(destination))
 
 
 def _show_progress(line: str) -> None:
@@ -51,8 +72,8 @@ def _show_progress(line: str) -> None:
 
 
 @contextmanager
-def _path_in_errors(path: str) -> Iterator[None]:
+def _named_in_errors(name: str) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise StorageError(error.code, f"{path}: {error}") from error
+        raise StorageError(error.code, f"{name}: {error}") from error

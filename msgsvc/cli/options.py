@@ -56,8 +56,12 @@ def opened(options: argparse.Namespace, build: Callable[[Settings], App] = build
 
 
 def existing_database(options: argparse.Namespace) -> str:
-    """The path of the database. Raises FileNotFoundError where there is no file."""
-    path = settings(options).database
-    if not Path(path).is_file():
-        raise FileNotFoundError(errno.ENOENT, "there is no such database", path)
-    return path
+    """The database of the settings. Raises FileNotFoundError where there is no file."""
+    return existing(settings(options).database)
+
+
+def existing(database: str) -> str:
+    """The database. Raises FileNotFoundError where there is no file."""
+    if not Path(database).is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such database", database)
+    return database

@@ -68,6 +68,11 @@ def _add_commands(commands: _Commands) -> None:
     backup = _add(commands, "backup", maintenance.backup, "take a consistent copy while the service runs")
     backup.add_argument("destination")
     backup.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    meaning = "copy everything into another database, which must have no messages"
+    copy = commands.add_parser("copy", help=meaning, description=meaning, allow_abbrev=False)
+    copy.set_defaults(run=maintenance.copy)
+    copy.add_argument("source", help="a SQLite file")
+    copy.add_argument("destination", help="another one; a file is made where there is none")
     explain = _add(
         commands, "explain", accounts.explain, "say whether one person may write to another, and which rule decides"
     )

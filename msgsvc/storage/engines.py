@@ -1,12 +1,15 @@
-"""Which engine serves a database, and what it can do besides storing: migrate, check, back up."""
+"""Which engine serves a database, and what it can do besides storing: migrate, check, back up, copy."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from msgsvc.storage.base import MigrationError, Progress, Storage
+from msgsvc.storage.copying import Destination, Tables
 from msgsvc.storage.sql_files import load_statements
 from msgsvc.storage.sqlite.backup import backup
 from msgsvc.storage.sqlite.check import check
+from msgsvc.storage.sqlite.copying import destination, source
 from msgsvc.storage.sqlite.migrations import migrate
 from msgsvc.storage.sqlite.storage import SqliteStorage, log_version
 
@@ -25,6 +28,12 @@ class Engine(NamedTuple):
     check: Callable[[str, Progress], Iterator[str]]
     backup: Backup
     log_version: Callable[[], None]
+    shown: Callable[[str], str]
+    """How the database is named where everybody may read it."""
+
+    source: Callable[[str], AbstractContextManager[Tables]]
+    destination: Callable[[str], AbstractContextManager[Destination]]
+    """The ends of a copy. The destination gets the present schema, and is committed at the end of the block."""
 
 
 def _open_sqlite(database: str, shared: bool, display_name_column: str) -> Storage:
@@ -33,7 +42,7 @@ def _open_sqlite(database: str, shared: bool, display_name_column: str) -> Stora
     return storage
 
 
-SQLITE = Engine(_open_sqlite, migrate, check, backup, log_version)
+SQLITE = Engine(_open_sqlite, migrate, check, backup, log_version, str, source, destination)
 
 
 def engine_for(database: str) -> Engine:

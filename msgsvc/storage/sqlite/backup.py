@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from msgsvc.storage.base import BackupRefusedError, Progress, StorageError
@@ -22,26 +23,38 @@ def backup(path: str, destination: str, progress: Progress, *, overwrite: bool =
     with closing(Connection(path, {}, mode=inspection_mode(path), busy_seconds=BUSY_SECONDS)) as source:
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master")
-        _refuse_target(path, target, overwrite=overwrite)
-        partial = str(target.parent / f".{target.name}.{secrets.token_hex(8)}")
-        try:
-            Path(partial).touch(mode=0o600, exist_ok=False)
-            with closing(Connection(partial, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy:
-                source.copy_to(copy, lambda percent: progress(f"copying: {percent} %"))
-                copy.on_progress(lambda: progress("verifying the copy"))
-                if copy.execute("PRAGMA quick_check") != [("ok",)]:
-                    raise StorageError("storage_unavailable", f"the copy of {path} is damaged, as its source may be")
-            _remove_companions(destination)
-            Path(partial).replace(target)
-            _sync_directory(target.parent)
-        finally:
-            Path(partial).unlink(missing_ok=True)
-            _remove_companions(partial)
+        if target.resolve() == Path(path) or (target.exists() and target.samefile(path)):
+            raise BackupRefusedError(f"{target} is the database itself")
+        with (
+            new_file(target, overwrite=overwrite) as partial,
+            closing(Connection(partial, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as copy,
+        ):
+            source.copy_to(copy, lambda percent: progress(f"copying: {percent} %"))
+            copy.on_progress(lambda: progress("verifying the copy"))
+            if copy.execute("PRAGMA quick_check") != [("ok",)]:
+                raise StorageError("storage_unavailable", f"the copy of {path} is damaged, as its source may be")
 
 
-def _refuse_target(path: str, target: Path, *, overwrite: bool) -> None:
-    if target.resolve() == Path(path) or (target.exists() and target.samefile(path)):
-        raise BackupRefusedError(f"{target} is the database itself")
+@contextmanager
+def new_file(target: Path, *, overwrite: bool) -> Iterator[str]:
+    """The path of an empty file that takes the target's name at the end of the block, if nothing is raised.
+
+    Raises BackupRefusedError, OSError.
+    """
+    _refuse_target(target, overwrite=overwrite)
+    partial = str(target.parent / f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        Path(partial).touch(mode=0o600, exist_ok=False)
+        yield partial
+        _remove_companions(str(target))
+        Path(partial).replace(target)
+        _sync_directory(target.parent)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+        _remove_companions(partial)
+
+
+def _refuse_target(target: Path, *, overwrite: bool) -> None:
     if not target.parent.is_dir():
         raise BackupRefusedError(f"{target} is in no directory that exists")
     if target.name.endswith(_COMPANIONS):
