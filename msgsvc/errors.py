@@ -44,7 +44,7 @@ ERRORS = {
     "authentication_unavailable": (503, "The site could not say who calls; try again"),
     "storage_busy": (503, "The database is busy; nothing was stored, try again"),
     "storage_full": (503, "The disk is full; nothing was stored"),
-    "storage_unavailable": (503, "The database is unavailable; nothing was stored"),
+    "storage_unavailable": (503, "The database is unavailable; try again"),
     "too_many_logins": (503, "Too many logins at once; try again in a second"),
 }
 """Code: (status, sentence). The sentence is empty where each place that raises the code has one of its own."""

@@ -142,7 +142,12 @@ def _column(value: Any) -> str:
 class Settings:
     """How the service runs. Raises SettingsError for a bad value."""
 
-    database: str = _setting("messages.db", _text, "SQLite file; `:memory:` for a private one that goes with the app")
+    database: str = _setting(
+        "messages.db",
+        _text,
+        "SQLite file, `:memory:` for a private one that goes with the app, or a URI `postgresql://…`",
+        secret=True,
+    )
     host: str = _setting("127.0.0.1", _text, "address that `msgsvc serve` listens on")
     port: int = _setting(8000, _whole_number(0, 65535), "port that `msgsvc serve` listens on; 0 takes a free one")
     threads: int = _setting(8, _whole_number(1, 256), "worker threads of `msgsvc serve`")

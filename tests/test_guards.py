@@ -101,7 +101,7 @@ LAYERS = [
         "msgsvc.logins",
     ],
     ["msgsvc.storage.engines"],
-    ["msgsvc.storage.sqlite"],
+    ["msgsvc.storage.sqlite", "msgsvc.storage.postgresql"],
     ["msgsvc.storage"],
     ["msgsvc.json_http", "msgsvc.tokens", "msgsvc.fields", "msgsvc.passwords", "msgsvc.client_address"],
     ["msgsvc.errors", "msgsvc.roles", "msgsvc.times", "msgsvc.settings", "msgsvc.logs", "msgsvc.visible_text"],
@@ -168,12 +168,27 @@ def test_only_the_sqlite_engine_imports_sqlite3() -> None:
     assert {module for module in importing if not module.startswith("msgsvc.storage.sqlite.")} == set()
 
 
+ENGINES = ("msgsvc.storage.sqlite", "msgsvc.storage.postgresql")
+
+
+def test_engines_do_not_import_each_other() -> None:
+    for engine, other in (ENGINES, ENGINES[::-1]):
+        modules = [module for module in IMPORTS if module.startswith(engine)]
+        assert modules
+        assert [module for module in modules for name in IMPORTS[module] if name.startswith(other)] == []
+
+
+def test_only_the_postgresql_engine_imports_psycopg() -> None:
+    importing = {module for module, names in IMPORTS.items() if any(name.startswith("psycopg") for name in names)}
+    assert importing
+    assert {module for module in importing if not module.startswith("msgsvc.storage.postgresql.")} == set()
+
+
 def test_only_the_engines_module_imports_an_engine() -> None:
     importing = {
         module
         for module, names in IMPORTS.items()
-        if any(name.startswith("msgsvc.storage.sqlite") for name in names)
-        and not module.startswith("msgsvc.storage.sqlite")
+        if any(name.startswith(ENGINES) for name in names) and not module.startswith(ENGINES)
     }
     assert importing == {"msgsvc.storage.engines"}
 
@@ -184,9 +199,10 @@ def test_only_the_waitress_adapter_imports_waitress() -> None:
 
 
 def test_nothing_is_imported_but_the_standard_library_werkzeug_and_waitress() -> None:
-    """Besides the plugin and the modules for a framework, which are loaded where pytest or the framework is there."""
+    """Besides the PostgreSQL engine, the plugin and the modules for a framework: what they need is optional."""
+    engine = {module for module in IMPORTS if module.startswith("msgsvc.storage.postgresql.")}
     optional = {"msgsvc.flask", "msgsvc.django", "msgsvc.pytest_plugin"}
-    imports = {name for module, names in IMPORTS.items() for name in names if module not in optional}
+    imports = {name for module, names in IMPORTS.items() for name in names if module not in optional | engine}
     assert not optional & imports
     tops = {name.partition(".")[0] for name in imports}
     assert tops - sys.stdlib_module_names <= {"msgsvc", "werkzeug", "waitress"}

@@ -14,6 +14,7 @@ from msgsvc.cli.demo import NotEmptyError
 from msgsvc.cli.maintenance import FaultsFoundError
 from msgsvc.cli.options import UsageError, flush_output
 from msgsvc.cli.parser import build_parser
+from msgsvc.cli.process_title import wipe_passwords
 from msgsvc.errors import ApiError
 from msgsvc.serving import logs
 from msgsvc.settings import SettingsError, require_text
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        wipe_passwords(arguments)
         _prepare_streams(arguments)
         _run(arguments)
     except (KeyboardInterrupt, Exception) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgsvc.app import App, build_app
 from msgsvc.settings import Settings
+from msgsvc.storage.engines import is_uri
 
 SERVE_OPTIONS = ("host", "port", "threads", "log_format")
 """The settings that `serve` takes as options too."""
@@ -61,7 +62,7 @@ def existing_database(options: argparse.Namespace) -> str:
 
 
 def existing(database: str) -> str:
-    """The database. Raises FileNotFoundError where there is no file."""
-    if not Path(database).is_file():
+    """The database. Raises FileNotFoundError where it is a file that is not there."""
+    if not is_uri(database) and not Path(database).is_file():
         raise FileNotFoundError(errno.ENOENT, "there is no such database", database)
     return database

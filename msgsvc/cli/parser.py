@@ -43,7 +43,9 @@ def _add(
     """Adds a command whose ``--database`` has this default."""
     added = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
     added.set_defaults(run=run)
-    added.add_argument("--database", metavar="PATH", help=f"the SQLite file (default: {database})")
+    added.add_argument(
+        "--database", metavar="DATABASE", help=f"the SQLite file or a PostgreSQL URI (default: {database})"
+    )
     return added
 
 
@@ -71,7 +73,7 @@ def _add_commands(commands: _Commands) -> None:
     meaning = "copy everything into another database, which must have no messages"
     copy = commands.add_parser("copy", help=meaning, description=meaning, allow_abbrev=False)
     copy.set_defaults(run=maintenance.copy)
-    copy.add_argument("source", help="a SQLite file")
+    copy.add_argument("source", help="a SQLite file or a PostgreSQL URI")
     copy.add_argument("destination", help="another one; a file is made where there is none")
     explain = _add(
         commands, "explain", accounts.explain, "say whether one person may write to another, and which rule decides"

@@ -1,6 +1,7 @@
 """The tables of a host that goes on living: rebuilt tables, odd columns and rows, rules of its own."""
 
 import logging
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -232,9 +233,10 @@ def test_what_a_rule_of_the_host_refuses_is_403_and_no_storage_error(
     answer = people["thea"].post(f"{API}/send", json={"recipient": "uma", "content": "sentinel"})
     assert refusal(answer) == (403, "refused_by_host")
     assert "Retry-After" not in answer.headers
-    assert "refused_by_host: SQLITE_CONSTRAINT_" in caplog.text
+    assert re.search(r"refused_by_host: (SQLITE_CONSTRAINT_|UniqueViolation)", caplog.text)
     assert "ward" not in caplog.text
-    host.execute("DROP TRIGGER IF EXISTS ward")
+    if "TRIGGER" in rule:
+        host.execute("DROP TRIGGER ward")
     assert people["uma"].delete(f"{API}/conversation/thea").status_code == 204
 
 
@@ -287,7 +289,13 @@ def test_an_embedded_start_without_accounts_says_why_everybody_is_refused(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("database", ["postgresql://db/site", "host=db dbname=site user=web"])
-def test_a_database_of_another_kind_is_refused_in_one_line(database: str) -> None:
-    with pytest.raises(MigrationError, match=r"^[^\n]*SQLite files$"):
-        create_app(Settings(database=database))
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("mysql://db/site", "the database is a mysql URI; msgsvc serves SQLite files and postgresql:// URIs"),
+        ("host=db dbname=site user=web", "a PostgreSQL database is given as a URI: postgresql://…"),
+    ],
+)
+def test_a_database_of_another_kind_is_refused_in_one_line(named: str, words: str) -> None:
+    with pytest.raises(MigrationError, match=f"^{re.escape(words)}$"):
+        create_app(Settings(database=named))

@@ -70,3 +70,9 @@ def destination(path: str) -> Iterator[_Tables]:
             connection.execute(f"DROP TRIGGER {name}")
         yield _Tables(connection)
         connection.execute("COMMIT")
+
+
+def seal(path: str) -> None:
+    """Brings the log into the file, so that the file alone is the database. Raises StorageError."""
+    with closing(Connection(path, {}, mode="rw", busy_seconds=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")

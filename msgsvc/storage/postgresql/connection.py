@@ -1,0 +1,105 @@
+"""One connection whose every wait has a deadline, and the running of named statements on it."""
+
+import time
+from collections.abc import Generator, Mapping
+
+import psycopg
+from psycopg.abc import RV, PQGen
+from psycopg.adapt import Dumper, Loader
+from psycopg.types.numeric import Int8Dumper
+
+from msgsvc.storage.base import Row
+from msgsvc.storage.postgresql.errors import storage_error
+from msgsvc.storage.postgresql.statements import Statement
+
+
+class _TextLoader(Loader):
+    """Times stay text in ISO form, whatever a host has stored: Python's have no infinity and no year 10000."""
+
+    def load(self, data: bytes | bytearray | memoryview) -> str:
+        return bytes(data).decode()
+
+
+class _FlagDumper(Dumper):
+    """A flag of our tables is a number, as in SQLite."""
+
+    oid = Int8Dumper.oid
+
+    def dump(self, obj: bool) -> bytes:
+        return b"1" if obj else b"0"
+
+
+class Connection(psycopg.Connection[Row]):
+    """A connection. Every method raises psycopg.Error when the database fails or the deadline passes."""
+
+    is_new = True
+    """Whether it has not been used yet."""
+
+    deadline: float | None = None
+    """The monotonic time until which the server must have answered: one that is stopped keeps its sockets open."""
+
+    @classmethod
+    def open(cls, conninfo: str) -> "Connection":
+        """A new connection. Raises psycopg.Error."""
+        connection = cls.connect(conninfo, autocommit=True)
+        connection.adapters.register_dumper(int, Int8Dumper)
+        connection.adapters.register_dumper(bool, _FlagDumper)
+        connection.adapters.register_loader("timestamp", _TextLoader)
+        connection.adapters.register_loader("timestamptz", _TextLoader)
+        return connection
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """See psycopg."""
+        if self.deadline is not None and timeout is None:
+            timeout = max(0.0, self.deadline - time.monotonic())
+        return super().wait(gen, interval, timeout=timeout)
+
+
+class Snapshot:
+    """Runs named statements in a reading transaction. They take no locks; see base.Snapshot."""
+
+    def __init__(self, connection: Connection, statements: Mapping[str, Statement]) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    def _execute(self, name: str, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
+        try:
+            return self._send(self._statements[name], parameters)
+        except psycopg.Error as error:
+            raise storage_error(error) from error
+
+    def _send(self, statement: Statement, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
+        return self._connection.execute(statement.command, parameters)
+
+    def all(self, name: str, **parameters: object) -> list[Row]:
+        """All rows of the statement."""
+        return self._execute(name, parameters).fetchall()
+
+    def first(self, name: str, **parameters: object) -> Row | None:
+        """The first row of the statement, or None."""
+        return self._execute(name, parameters).fetchone()
+
+    def one(self, name: str, **parameters: object) -> Row:
+        """The only row of a statement that always gives one."""
+        (row,) = self.all(name, **parameters)
+        return row
+
+    def each(self, name: str, **parameters: object) -> Generator[Row, None, None]:
+        """The rows of the statement."""
+        yield from self.all(name, **parameters)
+
+
+class Transaction(Snapshot):
+    """Runs named statements in a writing transaction, with the locks that they begin with."""
+
+    def _send(self, statement: Statement, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
+        if not statement.locks:
+            return self._connection.execute(statement.command, parameters)
+        with self._connection.pipeline():
+            for lock in statement.locks:
+                self._connection.execute(lock, parameters)
+            return self._connection.execute(statement.command, parameters)
+
+    def run(self, name: str, **parameters: object) -> int:
+        """Runs the statement; the number of rows it changed."""
+        return self._execute(name, parameters).rowcount

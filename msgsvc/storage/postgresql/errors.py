@@ -1,0 +1,41 @@
+"""Tells PostgreSQL's errors apart by SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html)."""
+
+import psycopg
+
+from msgsvc.storage.base import StorageError
+
+CONFLICTS = {"40001", "40P01"}
+"""Serialization failure and deadlock: the transaction was rolled back and may be run again."""
+
+_CODES = {
+    "53100": "storage_full",
+    "53200": "storage_busy",
+    "53300": "storage_busy",
+    "55P03": "storage_busy",
+    "57014": "storage_busy",
+    **dict.fromkeys(CONFLICTS, "storage_busy"),
+}
+
+
+def storage_error(error: psycopg.Error) -> StorageError:
+    """The error as the storage interface knows it. Raises a misuse of psycopg, such as a forgotten parameter.
+
+    Only the primary message is kept: a detail may hold the row, and with it the text of a message.
+    """
+    if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError):
+        raise error
+    state = error.sqlstate or ""
+    text = error.diag.message_primary or " ".join(str(error).split()) or "the server does not answer"
+    if state[:2] == "23" or state == "P0001":
+        # The text of a host's trigger may quote a message, and details are logged.
+        failure = StorageError("refused_by_host", f"{type(error).__name__} ({state})")
+    else:
+        detail = f"{text} ({state})" if state else text
+        failure = StorageError(_CODES.get(state, "storage_unavailable"), detail)
+    failure.__cause__ = error
+    return failure
+
+
+def is_conflict(error: StorageError) -> bool:
+    """Whether the transaction lost against another and may be run again."""
+    return isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in CONFLICTS

