@@ -1,6 +1,7 @@
 """Shared fixtures: a client on a new database, a clock, five people, and checks of every response and log line."""
 
 import logging
+import os
 import shutil
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
+import postgresql_server
 import pytest
 from conformance import description
 from support import PEOPLE
@@ -17,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app, tokens
 from msgsvc.serving.logs import JsonFormatter
+from msgsvc.storage.engines import is_uri
 from msgsvc.testing import Client, Clock
 
 
@@ -30,6 +33,35 @@ def database_path(tmp_path: Path) -> str:
     return str(tmp_path / "messages.db")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What uses a database runs on both engines; a test that asks for the path of the file is about SQLite."""
+    if "engine" in metafunc.fixturenames:
+        engines: list[Any] = ["sqlite"]
+        if "database_path" not in metafunc.fixturenames and _runs_on_postgresql(metafunc):
+            engines.append(pytest.param("postgresql", marks=pytest.mark.postgresql))
+        metafunc.parametrize("engine", engines)
+
+
+POSTGRESQL_MODULES = {"test_conversations", "test_inbox", "test_messages", "test_sessions"}
+"""The core of the contract. The other modules run on PostgreSQL with CI=true or with -m postgresql."""
+
+
+def _runs_on_postgresql(metafunc: pytest.Metafunc) -> bool:
+    everything = os.environ.get("CI") == "true" or metafunc.config.getoption("markexpr") == "postgresql"
+    return everything or metafunc.module.__name__ in POSTGRESQL_MODULES
+
+
+@pytest.fixture
+def database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """What the setting of that name says, for each engine."""
+    if engine == "sqlite":
+        yield request.getfixturevalue("database_path")
+    else:
+        uri = postgresql_server.new_database()
+        yield uri
+        postgresql_server.drop_database(uri)
+
+
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new database, migrated once: migrating takes longer than most tests of the API."""
@@ -39,9 +71,10 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(migrated_database: Path, database_path: str, clock: Clock) -> Iterator[Client]:
-    shutil.copyfile(migrated_database, database_path)
-    client = Client(create_app(Settings(database=database_path, send_rate=0, page=""), clock=clock))
+def client(migrated_database: Path, database: str, clock: Clock) -> Iterator[Client]:
+    if not is_uri(database):
+        shutil.copyfile(migrated_database, database)
+    client = Client(create_app(Settings(database=database, send_rate=0, page=""), clock=clock))
     yield client
     client.close()
 
@@ -53,9 +86,12 @@ def people(client: Client) -> dict[str, Client]:
 
 
 @pytest.fixture
-def host(client: Client, database_path: str) -> Iterator[sqlite3.Connection]:
-    """A connection to the client's database, for a host's own SQL."""
-    with closing(sqlite3.connect(database_path, isolation_level=None)) as connection:
+def host(client: Client, database: str) -> Iterator[Any]:
+    """A connection to the client's database, for a host's own SQL, with the sqlite3 module's placeholders."""
+    connection = (
+        postgresql_server.Host(database) if is_uri(database) else sqlite3.connect(database, isolation_level=None)
+    )
+    with closing(connection):
         yield connection
 
 

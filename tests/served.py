@@ -135,13 +135,18 @@ def running(command: Sequence[str], log: Path, **process_options: Any) -> Iterat
 
 
 @contextmanager
-def serving(database: str, *command: str, prepare: str = "", **settings: str) -> Iterator[Service]:
-    """Serves the database. ``command`` is a prefix of the command line; ``prepare`` is Python to run first."""
+def serving(
+    database: str, *command: str, prepare: str = "", log: Path | None = None, **settings: str
+) -> Iterator[Service]:
+    """Serves the database. ``command`` is a prefix of the command line; ``prepare`` is Python to run first.
+
+    The log is beside the database file, unless another one is given.
+    """
     variables = {f"MSGSVC_{name.upper()}": value for name, value in {"send_rate": "0", **settings}.items()}
     program = f"import sys, msgsvc.cli\n{prepare}\nsys.exit(msgsvc.cli.main())"
     arguments = ["-c", program] if prepare else ["-m", "msgsvc"]
     whole_command = [*command, sys.executable, *arguments, "serve", "--port", "0", "--database", database]
-    with running(whole_command, Path(f"{database}.log"), env=environment(**variables)) as service:
+    with running(whole_command, log or Path(f"{database}.log"), env=environment(**variables)) as service:
         yield service
 
 

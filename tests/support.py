@@ -5,7 +5,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from msgsvc.storage.sqlite.check import check
+from msgsvc.storage.engines import engine_for
 from msgsvc.testing import Client
 
 API = "/api/messages"
@@ -48,9 +48,9 @@ def delete(caller: Client, message_id: int) -> TestResponse:
     return caller.delete(f"{API}/{message_id}")
 
 
-def faults(path: str) -> list[str]:
+def faults(database: str) -> list[str]:
     """What `msgsvc check` finds."""
-    return list(check(path, lambda _line: None))
+    return list(engine_for(database).check(database, lambda _line: None))
 
 
 def open_files() -> set[str]:

@@ -72,7 +72,10 @@ def test_a_larger_message_of_a_host_is_given_alone(
     assert ([message["id"] for message in older["messages"]], older["has_more"]) == ([first], False)
 
 
-def test_text_that_is_not_utf8_is_shown_once_in_its_place(people: dict[str, Client], host: sqlite3.Connection) -> None:
+def test_text_that_is_not_utf8_is_shown_once_in_its_place(
+    people: dict[str, Client], host: sqlite3.Connection, database_path: str
+) -> None:
+    """On SQLite alone: PostgreSQL stores no such text."""
     sent = [send(people["thea"], "uma", f"Hello {number}") for number in range(5)]
     host.execute("UPDATE messages SET content = CAST(x'FF41' AS TEXT) WHERE id = ?", (sent[2],))
     assert history(people["uma"], "thea") == sent

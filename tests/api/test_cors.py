@@ -13,8 +13,8 @@ ASKING = {"Origin": ORIGIN, "Access-Control-Request-Method": "PATCH"}
 
 
 @pytest.fixture
-def open_client(database_path: str) -> Iterator[Client]:
-    client = Client(create_app(Settings(database=database_path, cors_origins=f"{ORIGIN}, http://localhost:3000")))
+def open_client(database: str) -> Iterator[Client]:
+    client = Client(create_app(Settings(database=database, cors_origins=f"{ORIGIN}, http://localhost:3000")))
     yield client
     client.close()
 
@@ -55,8 +55,8 @@ def test_cors_is_off_unless_origins_are_named(client: Client) -> None:
     assert refusal(client.options(f"{API}/3/read", headers=ASKING)) == (405, "method_not_allowed")
 
 
-def test_cookies_and_further_headers_are_allowed_where_the_settings_say_so(database_path: str) -> None:
-    settings = Settings(database_path, cors_origins=ORIGIN, cors_credentials=True, cors_headers="X-CSRFToken")
+def test_cookies_and_further_headers_are_allowed_where_the_settings_say_so(database: str) -> None:
+    settings = Settings(database, cors_origins=ORIGIN, cors_credentials=True, cors_headers="X-CSRFToken")
     client = Client(create_app(settings))
     for origin, allowed in ((ORIGIN, "true"), ("https://evil.example", None)):
         answer = client.get(f"{API}/inbox", headers={"Origin": origin})

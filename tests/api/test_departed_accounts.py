@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+from postgresql_server import Host
 from support import API, conversation, faults, history, inbox, mark_read, refusal, send, unread
 
 from msgsvc.errors import ApiError
@@ -14,6 +15,8 @@ LOOK = f"{API}/admin/conversation/thea/uma?reason=asked"
 @pytest.fixture
 def departed(people: dict[str, Client], host: sqlite3.Connection) -> int:
     """The id of a message from thea to uma; thea's account is gone."""
+    if isinstance(host, Host):
+        host.drop_foreign_keys()
     message_id = send(people["thea"], "uma", "Are you there?")
     host.execute("DELETE FROM users WHERE username = 'thea'")
     return message_id
@@ -59,7 +62,7 @@ def test_a_deleted_account_cannot_be_written_to_and_may_be_blocked(people: dict[
 
 
 def test_a_renamed_account_keeps_messages_blocks_and_suspension(
-    people: dict[str, Client], host: sqlite3.Connection, database_path: str
+    people: dict[str, Client], host: sqlite3.Connection, database: str
 ) -> None:
     first, second = send(people["thea"], "uma"), send(people["uma"], "thea")
     people["thea"].put(f"{API}/blocks/ugo")
@@ -76,7 +79,7 @@ def test_a_renamed_account_keeps_messages_blocks_and_suspension(
     host.execute("INSERT INTO msgsvc_suspensions (username, suspended_at) VALUES ('ugo', '2026-01-01')")
     host.execute("UPDATE users SET username = 'hugo' WHERE username = 'ugo'")
     assert refusal(people["ugo"].get(f"{API}/inbox")) == (403, "account_suspended")
-    assert faults(database_path) == []
+    assert faults(database) == []
 
 
 def test_a_renamed_account_stays_blocked(people: dict[str, Client], host: sqlite3.Connection) -> None:
@@ -100,7 +103,7 @@ def test_a_rename_keeps_the_right_to_reply_when_the_messages_are_gone(
     ("name", "status"), [("a/b", 404), (".", 404), ("..", 404), ("x" * 256, 400), ("", 400), ("a\0b", 400)]
 )
 def test_a_name_that_no_path_can_carry_counts_for_nobody(
-    people: dict[str, Client], host: sqlite3.Connection, database_path: str, name: str, status: int
+    people: dict[str, Client], host: sqlite3.Connection, database: str, name: str, status: int
 ) -> None:
     host.execute("INSERT INTO users (username, role) VALUES (?, 'therapist')", (name,))
     insert = "INSERT INTO messages (sender_username, recipient_username, content) VALUES (?, ?, 'Hello')"
@@ -112,7 +115,7 @@ def test_a_name_that_no_path_can_carry_counts_for_nobody(
     assert people["adam"].get(f"{API}/recipients").json["recipients"][0]["username"] == "clara"
     answer = people["uma"].post(f"{API}/send", json={"recipient": name, "content": "Hello"})
     assert answer.status_code == status
-    assert faults(database_path) == []
+    assert faults(database) == []
 
 
 def test_a_forgotten_name_starts_empty_and_the_others_keep_what_they_see(
@@ -136,7 +139,7 @@ def test_a_forgotten_name_starts_empty_and_the_others_keep_what_they_see(
 
 
 def test_forgetting_goes_over_a_long_history_in_parts(
-    people: dict[str, Client], host: sqlite3.Connection, client: Client, database_path: str
+    people: dict[str, Client], host: sqlite3.Connection, client: Client, database: str
 ) -> None:
     with host:
         host.executemany(
@@ -146,7 +149,7 @@ def test_forgetting_goes_over_a_long_history_in_parts(
     client.app.forget("uma")
     assert inbox(client.as_user("uma"))["conversations"] == []
     assert len(history(people["thea"], "uma", "?limit=200")) == 200
-    assert faults(database_path) == []
+    assert faults(database) == []
 
 
 def test_put_account_adds_and_changes_an_account(client: Client) -> None:

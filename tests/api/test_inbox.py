@@ -2,6 +2,7 @@
 
 import sqlite3
 
+import postgresql_server
 import pytest
 from support import API, delete, history, inbox, mark_read, partners, send, unread
 
@@ -205,16 +206,44 @@ def test_etag_does_not_tell_what_the_other_side_hides(people: dict[str, Client])
     assert uma.get(f"{API}/inbox", headers={"If-None-Match": tag}).status_code == 304
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sender_username = recipient_username, recipient_username = sender_username",
+        "content = 'other'",
+        "sent_at = '2026-01-01 10:00:00'",
+    ],
+)
+def test_etag_changes_where_a_host_changes_the_newest_message(
+    people: dict[str, Client], host: sqlite3.Connection, change: str
+) -> None:
+    """No count changes: the message has been read."""
+    mark_read(people["uma"], send(people["thea"], "uma"))
+    tags = {name: people[name].get(f"{API}/inbox").headers["ETag"] for name in ("thea", "uma")}
+    host.execute(f"UPDATE messages SET {change}")
+    for name, tag in tags.items():
+        assert people[name].get(f"{API}/inbox", headers={"If-None-Match": tag}).status_code == 200
+
+
 def test_etag_changes_with_the_role_of_a_partner(people: dict[str, Client], host: sqlite3.Connection) -> None:
     send(people["thea"], "uma")
+    if isinstance(host, postgresql_server.Host):
+        host.drop_foreign_keys()
     tag = people["uma"].get(f"{API}/inbox").headers["ETag"]
     for statement, role in (
         ("UPDATE users SET role = 'admin' WHERE username = 'thea'", "admin"),
         ("DELETE FROM users WHERE username = 'thea'", None),
         ("INSERT INTO users (username, role) VALUES ('thea', 'user')", "user"),
-        ("INSERT OR REPLACE INTO users (username, role) VALUES ('thea', 'therapist')", "therapist"),
     ):
         host.execute(statement)
         answer = people["uma"].get(f"{API}/inbox", headers={"If-None-Match": tag})
         assert answer.json["conversations"][0]["with_role"] == role
         tag = answer.headers["ETag"]
+
+
+def test_etag_changes_where_a_row_of_users_is_replaced(people: dict[str, Client], host: sqlite3.Connection) -> None:
+    send(people["thea"], "uma")
+    tag = people["uma"].get(f"{API}/inbox").headers["ETag"]
+    host.execute("INSERT OR REPLACE INTO users (username, role) VALUES ('thea', 'admin')")
+    answer = people["uma"].get(f"{API}/inbox", headers={"If-None-Match": tag})
+    assert answer.json["conversations"][0]["with_role"] == "admin"

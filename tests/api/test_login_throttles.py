@@ -167,10 +167,8 @@ def test_the_known_addresses_of_an_account_are_bounded(client: Client, host: sql
     assert host.execute("SELECT count(*) FROM msgsvc_login_addresses").fetchone() == (20,)
 
 
-def test_counts_and_window_are_settings(database_path: str, clock: Clock) -> None:
-    settings = Settings(
-        database=database_path, login_attempts_name=2, login_attempts_address=4, login_window_seconds=60
-    )
+def test_counts_and_window_are_settings(database: str, clock: Clock) -> None:
+    settings = Settings(database=database, login_attempts_name=2, login_attempts_address=4, login_window_seconds=60)
     client = Client(create_app(settings, clock=clock))
     assert [login(client, password="wrong").status_code for _ in range(3)] == [401, 401, 429]
     assert [login(client, "nobody").status_code for _ in range(2)] == [401, 429]

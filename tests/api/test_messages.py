@@ -164,10 +164,10 @@ def test_a_replay_gives_the_first_answer_after_the_message_was_read_and_hidden(p
     assert history(uma, "thea") == []
 
 
-def test_a_key_holds_across_a_restart(people: dict[str, Client], database_path: str, clock: Clock) -> None:
+def test_a_key_holds_across_a_restart(people: dict[str, Client], database: str, clock: Clock) -> None:
     first = send_keyed(people["uma"], "k1").json
     people["uma"].close()
-    restarted = Client(create_app(Settings(database=database_path), clock=clock))
+    restarted = Client(create_app(Settings(database=database), clock=clock))
 
     assert send_keyed(restarted.as_user("uma"), "k1").json == first
     restarted.close()

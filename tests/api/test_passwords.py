@@ -65,9 +65,9 @@ def test_the_rules_hold_wherever_a_password_is_set(people: dict[str, Client], ho
         assert refusal(adam.open(path, method=method, json=body)) == (400, "invalid_field")
 
 
-def test_the_rules_hold_for_the_first_admin(database_path: str) -> None:
+def test_the_rules_hold_for_the_first_admin(database: str) -> None:
     with pytest.raises(SettingsError, match="most common"):
-        create_app(Settings(database=database_path, admin_username="ada", admin_password="password"))
+        create_app(Settings(database=database, admin_username="ada", admin_password="password"))
 
 
 # What must be changed

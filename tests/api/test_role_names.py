@@ -16,8 +16,8 @@ MEANINGS = {"developer": "admin", "physician": "clinician", "patient": "user"}
 
 
 @pytest.fixture
-def named(database_path: str) -> Iterator[dict[str, Client]]:
-    client = Client(create_app(Settings(database=database_path, send_rate=0, roles=MEANINGS)))
+def named(database: str) -> Iterator[dict[str, Client]]:
+    client = Client(create_app(Settings(database=database, send_rate=0, roles=MEANINGS)))
     yield {name: client.as_user(name, role) for name, role in PEOPLE.items()}
     client.close()
 

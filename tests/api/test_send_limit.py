@@ -15,11 +15,11 @@ BODY = {"recipient": "uma", "content": "Hello"}
 
 
 @pytest.fixture
-def limited(database_path: str, clock: Clock) -> Callable[..., Client]:
+def limited(database: str, clock: Clock) -> Callable[..., Client]:
     """Applications on the same file, with the default limit unless told otherwise."""
 
     def application(**settings: int) -> Client:
-        return Client(create_app(Settings(database=database_path, **settings), clock=clock))
+        return Client(create_app(Settings(database=database, **settings), clock=clock))
 
     return application
 

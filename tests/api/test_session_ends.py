@@ -1,7 +1,7 @@
 """When a session ends: for good, whatever is set later and whatever the clock said; and what does not prolong it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from support import API, refusal
@@ -16,14 +16,18 @@ YEAR = 365 * 86_400
 
 
 @pytest.fixture
-def start(database_path: str, clock: Clock) -> Callable[..., Client]:
-    """Starts an application on the same file, with these limits."""
+def start(database: str, clock: Clock) -> Iterator[Callable[..., Client]]:
+    """Starts an application on the same database, with these limits."""
+    clients: list[Client] = []
 
     def started(idle: int = 1800, longest: int = 43_200) -> Client:
-        settings = Settings(database=database_path, session_idle_seconds=idle, session_max_seconds=longest)
-        return Client(create_app(settings, clock=clock))
+        settings = Settings(database=database, session_idle_seconds=idle, session_max_seconds=longest)
+        clients.append(Client(create_app(settings, clock=clock)))
+        return clients[-1]
 
-    return started
+    yield started
+    for client in clients:
+        client.close()
 
 
 def status(client: Client, of: Client) -> int:

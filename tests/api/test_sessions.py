@@ -13,6 +13,7 @@ from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
+from msgsvc.storage.engines import is_uri
 from msgsvc.testing import Client, Clock
 
 PASSWORD = "correct horse"
@@ -36,9 +37,9 @@ def add_account(host: sqlite3.Connection) -> Iterator:
 
 
 @pytest.fixture
-def second(client: Client, database_path: str, clock: Clock) -> Iterator[Client]:
+def second(client: Client, database: str, clock: Clock) -> Iterator[Client]:
     """A second application on the same file, in place of a second process."""
-    client = Client(create_app(Settings(database=database_path), clock=clock))
+    client = Client(create_app(Settings(database=database), clock=clock))
     yield client
     client.close()
 
@@ -93,17 +94,21 @@ def test_tokens_are_long_and_never_repeat(client: Client, add_account: object) -
 
 @pytest.mark.usefixtures("full_hashing_cost")
 def test_tokens_and_passwords_are_stored_only_as_hashes(
-    client: Client, add_account: object, host: sqlite3.Connection, database_path: str
+    client: Client, add_account: object, host: sqlite3.Connection, database: str
 ) -> None:
     session_token = token(client)
     change = {"current_password": PASSWORD, "new_password": "battery staple"}
     bearer = {"Authorization": f"Bearer {session_token}"}
     assert client.put("/api/auth/password", json=change, headers=bearer).status_code == 204
 
-    stored = b"".join(file.read_bytes() for file in Path(database_path).parent.iterdir())
-    assert hashlib.sha256(session_token.encode()).digest() in stored
+    if is_uri(database):
+        stored = "\n".join(host.iterdump()).encode()
+    else:
+        stored = b"".join(file.read_bytes() for file in Path(database).parent.iterdir())
     for secret in (session_token, PASSWORD, "battery staple"):
         assert secret.encode() not in stored
+    digest = hashlib.sha256(session_token.encode()).digest()
+    assert host.execute("SELECT token_hash FROM msgsvc_sessions").fetchall() == [(digest,)]
     assert host.execute("SELECT password_hash LIKE 'scrypt:32768:8:1$%' FROM msgsvc_credentials").fetchall() == [(1,)]
 
 
@@ -157,8 +162,8 @@ def test_an_unknown_user_costs_the_same_time(client: Client, add_account: object
 
 
 @pytest.mark.usefixtures("full_hashing_cost")
-def test_password_hashing_is_limited_to_its_share_of_threads(database_path: str, clock: Clock) -> None:
-    app = create_app(Settings(database=database_path, threads=2), clock=clock)
+def test_password_hashing_is_limited_to_its_share_of_threads(database: str, clock: Clock) -> None:
+    app = create_app(Settings(database=database, threads=2), clock=clock)
     start = threading.Barrier(4)
     answers = []
 
@@ -204,11 +209,11 @@ def test_wrong_passwords_close_the_user_for_a_while(
     assert login(client, "uma", PASSWORD, "192.0.2.204").status_code == 200
 
 
-def test_throttle_survives_a_restart(client: Client, add_account: object, database_path: str, clock: Clock) -> None:
+def test_throttle_survives_a_restart(client: Client, add_account: object, database: str, clock: Clock) -> None:
     for _ in range(LOGIN_ATTEMPTS_EACH_USER):
         login(client, "uma", "wrong horse")
     client.close()
-    restarted = Client(create_app(Settings(database=database_path), clock=clock))
+    restarted = Client(create_app(Settings(database=database), clock=clock))
 
     assert_throttled(login(restarted, "uma", PASSWORD))
     restarted.close()
@@ -271,9 +276,9 @@ def test_a_session_ends_at_the_latest_after_twelve_hours(client: Client, clock: 
     assert uma.get(SESSION).status_code == 401
 
 
-def test_both_limits_are_settings(database_path: str, clock: Clock) -> None:
+def test_both_limits_are_settings(database: str, clock: Clock) -> None:
     client = Client(
-        create_app(Settings(database=database_path, session_idle_seconds=60, session_max_seconds=100), clock=clock)
+        create_app(Settings(database=database, session_idle_seconds=60, session_max_seconds=100), clock=clock)
     )
     used, idle = client.as_user("uma"), client.as_user("ugo")
     clock.advance(59)

@@ -58,8 +58,9 @@ def test_times_are_utc_in_every_time_zone(time_zone: None, people: dict[str, Cli
     ],
 )
 def test_host_times_are_shown_as_rfc_3339(
-    people: dict[str, Client], host: sqlite3.Connection, stored: object, shown: str | None
+    people: dict[str, Client], host: sqlite3.Connection, database_path: str, stored: object, shown: str | None
 ) -> None:
+    """On SQLite, whose column takes any text as a time."""
     send(people["thea"], "uma")
     host.execute("UPDATE messages SET is_read = 1, sent_at = :time, read_at = :time", {"time": stored})
 

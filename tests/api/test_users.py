@@ -90,8 +90,8 @@ def test_password_reset_by_an_admin_ends_every_session(people: People, client: C
     assert client.post("/api/auth/login", json={"username": "uma", "password": "changed8"}).status_code == 200
 
 
-def test_suspension_applies_to_every_call_and_process_at_once(people: People, database_path: str) -> None:
-    second = create_app(Settings(database=database_path), clock=people["uma"].app.services.clock)
+def test_suspension_applies_to_every_call_and_process_at_once(people: People, database: str) -> None:
+    second = create_app(Settings(database=database), clock=people["uma"].app.services.clock)
     headers = {"Authorization": people["uma"].identity["HTTP_AUTHORIZATION"]}
     assert people["adam"].patch("/api/users/uma", json={"suspended": True}).json["suspended"] is True
     for path in ("/api/messages/inbox", "/api/messages/unread", "/api/auth/session", "/api/messages/blocks"):
@@ -155,24 +155,24 @@ def test_change_names_a_person_and_a_sound_change(
     assert refusal(people["adam"].patch(f"/api/users/{username}", json=body)) == expected
 
 
-def test_first_admin_is_made_once_and_never_overwrites(database_path: str) -> None:
-    settings = Settings(database=database_path, admin_username="root", admin_password="eight888")
+def test_first_admin_is_made_once_and_never_overwrites(database: str) -> None:
+    settings = Settings(database=database, admin_username="root", admin_password="eight888")
     first = Client(create_app(settings))
     assert first.post("/api/auth/login", json={"username": "root", "password": "eight888"}).json["role"] == "admin"
     first.close()
-    again = Client(create_app(Settings(database=database_path, admin_username="root", admin_password="other888")))
+    again = Client(create_app(Settings(database=database, admin_username="root", admin_password="other888")))
     assert again.post("/api/auth/login", json={"username": "root", "password": "other888"}).status_code == 401
     again.close()
 
 
-def test_first_admin_is_not_made_beside_other_accounts(people: People, database_path: str) -> None:
-    app = create_app(Settings(database=database_path, admin_username="root", admin_password="eight888"))
+def test_first_admin_is_not_made_beside_other_accounts(people: People, database: str) -> None:
+    app = create_app(Settings(database=database, admin_username="root", admin_password="eight888"))
     assert people["adam"].get("/api/users").json["total_users"] == 5
     app.close()
 
 
 @pytest.mark.parametrize(("username", "password"), [("root", "short"), ("a/b", "eight888")])
-def test_unsound_first_admin_stops_the_start(database_path: str, username: str, password: str) -> None:
+def test_unsound_first_admin_stops_the_start(database: str, username: str, password: str) -> None:
     with pytest.raises(SettingsError, match="MSGSVC_ADMIN_"):
-        create_app(Settings(database=database_path, admin_username=username, admin_password=password))
-    assert database_path not in open_files()
+        create_app(Settings(database=database, admin_username=username, admin_password=password))
+    assert database not in open_files()
