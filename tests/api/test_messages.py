@@ -151,6 +151,17 @@ def test_a_key_holds_for_24_hours(
     assert send_keyed(client.as_user("uma"), "k1").json == again.json
 
 
+def test_ids_are_drawn_beyond_one_that_a_host_chose(people: dict[str, Client], host: sqlite3.Connection) -> None:
+    insert = (
+        "INSERT INTO messages (id, sender_username, recipient_username, content) VALUES (?, 'thea', 'uma', 'Hello')"
+    )
+    for chosen in (500, 50_000):
+        host.execute(insert, (chosen,))
+        assert send(people["clara"], "uma") == chosen + 1
+    host.execute("UPDATE messages SET id = 60000 WHERE id = 500")
+    assert send(people["thea"], "uma") == 60_001
+
+
 def test_a_replay_gives_the_first_answer_after_the_message_was_read_and_hidden(people: dict[str, Client]) -> None:
     uma, thea = people["uma"], people["thea"]
     first = send_keyed(uma, "k1").json

@@ -233,7 +233,7 @@ BEGIN
         OR (c.owner = new.recipient_username::text AND c.partner = new.sender_username::text);
     IF newest > new.id THEN
         BEGIN
-            IF new.id = lastval() THEN
+            IF new.id = currval(pg_get_serial_sequence(tg_relid::regclass::text, 'id')) THEN
                 new.id := nextval(pg_get_serial_sequence(tg_relid::regclass::text, 'id'));
             END IF;
         EXCEPTION WHEN object_not_in_prerequisite_state THEN
@@ -241,6 +241,23 @@ BEGIN
         END;
     END IF;
     RETURN new;
+END
+$$;
+
+-- Ids are drawn beyond one that the writer chose, as in SQLite. setval() would take back what others draw at the same
+-- moment, so it is used only for a jump that they cannot make up in that moment.
+CREATE FUNCTION msgsvc_draw_beyond(messages regclass, chosen_id bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    sequence regclass := pg_get_serial_sequence(messages::text, 'id');
+    drawn_id bigint := coalesce(pg_sequence_last_value(sequence), 0);
+BEGIN
+    IF chosen_id > drawn_id + 10000 THEN
+        PERFORM setval(sequence, chosen_id);
+        RETURN;
+    END IF;
+    WHILE chosen_id > drawn_id LOOP
+        drawn_id := nextval(sequence);
+    END LOOP;
 END
 $$;
 
@@ -270,6 +287,7 @@ BEGIN
     WHERE m.sender_username::text COLLATE "C" <> m.recipient_username::text COLLATE "C"
     ORDER BY 1, 2
     ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE r.is_open = 0;
+    PERFORM msgsvc_draw_beyond(tg_relid, max(m.id)) FROM rows_after AS m;
     RETURN NULL;
 END
 $$;
@@ -335,6 +353,7 @@ BEGIN
         )
     ORDER BY 1, 2
     ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE r.is_open = 0;
+    PERFORM msgsvc_draw_beyond(tg_relid, max(m.id)) FROM rows_after AS m;
     RETURN NULL;
 END
 $$;
