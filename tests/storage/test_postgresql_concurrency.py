@@ -10,6 +10,7 @@ from typing import Any
 import postgresql_server
 import psycopg
 import pytest
+from postgresql_server import PATIENT
 from served import Service, call, serving, sign_in
 from support import API, send
 from werkzeug.test import TestResponse
@@ -150,7 +151,8 @@ def test_who_walks_by_after_misses_nothing_that_two_processes_write(database: st
     tokens = sign_in(database, thea="therapist", uma="user")
     with ExitStack() as stack:
         services = [
-            stack.enter_context(serving(database, log=tmp_path / f"{number}.log", threads="8")) for number in range(2)
+            stack.enter_context(serving(database, prepare=PATIENT, log=tmp_path / f"{number}.log", threads="8"))
+            for number in range(2)
         ]
         over = threading.Event()
 

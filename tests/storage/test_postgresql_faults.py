@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import postgresql_server
@@ -17,23 +17,22 @@ from support import API, send
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app
+from msgsvc.storage.postgresql import pool, storage, uri
 from msgsvc.storage.postgresql.check import check
 from msgsvc.storage.postgresql.migrations import migrate
 from msgsvc.testing import Client
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.fault]
 
-DURABLE = "max_connections = 30\nautovacuum = off\nshared_buffers = 16MB\n"
-
 
 @pytest.fixture(scope="module")
 def server() -> PostgresServer:
     """A server of these tests' own, which keeps what it has acknowledged."""
-    return postgresql_server.start(DURABLE)
+    return postgresql_server.start(postgresql_server.ACKNOWLEDGED)
 
 
 @pytest.fixture
-def uri(server: PostgresServer) -> Iterator[str]:
+def database(server: PostgresServer) -> Iterator[str]:
     name = f"faults_{time.monotonic_ns()}"
     with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
@@ -43,8 +42,8 @@ def uri(server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def client(uri: str) -> Iterator[Client]:
-    client = Client(create_app(Settings(database=uri, send_rate=0)))
+def client(database: str) -> Iterator[Client]:
+    client = Client(create_app(Settings(database=f"{database}&connect_timeout=3", send_rate=0)))
     yield client
     client.close()
 
@@ -64,29 +63,35 @@ def whole_server(server: PostgresServer) -> list[psutil.Process]:
     return [postmaster, *postmaster.children(recursive=True)]
 
 
-def test_a_stopped_server_is_503_in_time_and_the_first_call_afterwards_succeeds(
-    server: PostgresServer, client: Client, thea: Client
+def test_every_wait_ends_within_five_seconds(postgresql_has_time: dict[str, float]) -> None:
+    limits = postgresql_has_time
+    assert 0 < limits["LOCK_MILLISECONDS"] < limits["STATEMENT_MILLISECONDS"] < 1000 * limits["ANSWER_SECONDS"] < 5000
+    assert limits["WAIT_SECONDS"] + limits["CONNECT_SECONDS"] < 5
+
+
+def test_a_stopped_server_is_503_and_the_first_call_afterwards_succeeds(
+    server: PostgresServer, client: Client, thea: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(thea, "uma")
+    monkeypatch.setattr(storage, "ANSWER_SECONDS", 0.5)
     stopped = whole_server(server)
     for process in stopped:
         with suppress(psutil.NoSuchProcess):
             process.suspend()
     try:
         for call in (lambda: sending(thea), lambda: thea.get(f"{API}/inbox"), lambda: client.get("/healthz")):
-            began = time.monotonic()
             assert_refused(call(), "storage_unavailable")
-            assert time.monotonic() - began < 5
     finally:
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
+    monkeypatch.undo()
     assert sending(thea).status_code == 201
     assert client.get("/healthz").status_code == 200
 
 
 def test_a_killed_server_keeps_what_was_acknowledged(
-    server: PostgresServer, uri: str, client: Client, thea: Client
+    server: PostgresServer, database: str, client: Client, thea: Client
 ) -> None:
     ids = [send(thea, "uma") for _ in range(20)]
     for process in whole_server(server):
@@ -96,15 +101,15 @@ def test_a_killed_server_keeps_what_was_acknowledged(
     # Nobody may have collected the dead process, which then still looks alive to a starting server.
     for lock_file in (server.pgdata / "postmaster.pid", *server.pgdata.glob(".s.PGSQL.*")):
         lock_file.unlink()
-    server.ensure_postgres_running()
+    postgresql_server.run(server, server.ensure_postgres_running)
     ids.append(send(thea, "uma"))
-    with psycopg.connect(uri) as connection:
+    with psycopg.connect(database) as connection:
         assert [row[0] for row in connection.execute("SELECT id FROM messages ORDER BY id")] == ids
-    assert list(check(uri, lambda _line: None)) == []
+    assert list(check(database, lambda _line: None)) == []
 
 
-def test_idle_connections_that_were_cut_are_replaced(uri: str, thea: Client) -> None:
-    with psycopg.connect(uri, autocommit=True) as connection:
+def test_idle_connections_that_were_cut_are_replaced(database: str, thea: Client) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
         for _ in range(5):
             send(thea, "uma")
             connection.execute(
@@ -114,19 +119,30 @@ def test_idle_connections_that_were_cut_are_replaced(uri: str, thea: Client) -> 
     send(thea, "uma")
 
 
-def test_a_locked_table_is_503_busy_in_time(uri: str, thea: Client) -> None:
-    with psycopg.connect(uri) as connection:
+def test_a_locked_table_is_503_busy(database: str, thea: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uri, "LOCK_MILLISECONDS", 100)
+    hurried = Client(create_app(Settings(database=database)))
+    hurried.identity.update(thea.identity)
+    with psycopg.connect(database) as connection:
         connection.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
-        assert_refused(sending(thea), "storage_busy")
-        assert time.monotonic() - began < 5
+        assert_refused(sending(hurried), "storage_busy")
     assert sending(thea).status_code == 201
+    hurried.close()
 
 
-def test_used_up_connections_are_503(uri: str, server: PostgresServer, client: Client) -> None:
+def test_connections_in_use_by_other_calls_are_503_busy(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "WAIT_SECONDS", 0.1)
+    with ExitStack() as stack:
+        for _ in range(storage.POOL_SIZE):
+            stack.enter_context(client.app.services.database.read())
+        assert_refused(client.get("/healthz"), "storage_busy")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_used_up_connections_are_503(database: str, server: PostgresServer, client: Client) -> None:
     thea = client.as_user("thea", "therapist")
     client.as_user("uma")
-    with psycopg.connect(uri, autocommit=True) as connection:
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -146,13 +162,13 @@ def test_used_up_connections_are_503(uri: str, server: PostgresServer, client: C
         assert time.monotonic() < deadline
 
 
-def test_a_standby_given_first_is_passed_over(uri: str, tmp_path: Path) -> None:
+def test_a_standby_given_first_is_passed_over(database: str, tmp_path: Path) -> None:
     """A server that only reads; so is a database whose transactions are read-only by default."""
-    migrate(uri)
-    with psycopg.connect(uri, autocommit=True) as connection:
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
-    ran = msgsvc("user", "list", "--database", uri, cwd=tmp_path)
+    ran = msgsvc("user", "list", "--database", database, cwd=tmp_path)
     assert ran.status == 1
     assert len(ran.errors.splitlines()) == 1
     assert "read-only" in ran.errors
@@ -161,9 +177,9 @@ def test_a_standby_given_first_is_passed_over(uri: str, tmp_path: Path) -> None:
 SECRET = "sesame-street"
 
 
-def test_the_password_of_a_uri_is_shown_nowhere(server: PostgresServer, uri: str, tmp_path: Path) -> None:
-    tokens = sign_in(uri, thea="therapist", uma="user")
-    secret_uri = uri.replace("postgres:@", f"postgres:{SECRET}@")
+def test_the_password_of_a_uri_is_shown_nowhere(server: PostgresServer, database: str, tmp_path: Path) -> None:
+    tokens = sign_in(database, thea="therapist", uma="user")
+    secret_uri = database.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET not in repr(Settings(database=secret_uri))
     with serving(secret_uri, log=tmp_path / "serve.log") as service:
         command = Path(f"/proc/{service.process.pid}/cmdline").read_bytes()
@@ -171,17 +187,16 @@ def test_the_password_of_a_uri_is_shown_nowhere(server: PostgresServer, uri: str
         assert SECRET.encode() not in command
         body = {"recipient": "uma", "content": "Hello"}
         assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 201
-        with psycopg.connect(uri, autocommit=True) as connection:
+        with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("DROP TABLE msgsvc_sessions")
         assert service.call("POST", f"{API}/send", body, Authorization=tokens["thea"]).status == 503
         assert SECRET not in service.log.read_text()
-    for broken in (
-        secret_uri.replace("faults", "missing"),
-        f"postgresql://u:{SECRET}@127.0.0.1:1/x",
-        f"postgresql://u:p%{SECRET}@/x",
+    for command, broken in (
+        ("check", secret_uri.replace("faults", "missing")),
+        ("migrate", f"postgresql://u:{SECRET}@127.0.0.1:1/x"),
+        ("user list", f"postgresql://u:p%{SECRET}@/x"),
     ):
-        for command_line in (("check",), ("migrate",), ("user", "list")):
-            ran = msgsvc(*command_line, "--database", broken, cwd=tmp_path)
-            assert ran.status in (1, 2)
-            assert len(ran.errors.splitlines()) == 1, ran.errors
-            assert SECRET not in ran.errors + ran.output
+        ran = msgsvc(*command.split(), "--database", broken, cwd=tmp_path)
+        assert ran.status in (1, 2)
+        assert len(ran.errors.splitlines()) == 1, ran.errors
+        assert SECRET not in ran.errors + ran.output

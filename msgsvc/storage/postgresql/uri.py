@@ -16,13 +16,8 @@ IDLE_TRANSACTION_MILLISECONDS = 10_000
 """A process that is stopped in the middle of a transaction loses its locks after this time."""
 
 _EXAMPLE = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-_OPTIONS = (
-    f"-c lock_timeout={LOCK_MILLISECONDS} -c statement_timeout={STATEMENT_MILLISECONDS}"
-    f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MILLISECONDS} -c TimeZone=UTC -c DateStyle=ISO"
-)
 _DEFAULTS = {
     "application_name": "msgsvc",
-    "connect_timeout": CONNECT_SECONDS,
     "target_session_attrs": "read-write",
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -38,8 +33,12 @@ def connection_string(uri: str) -> str:
     The error repeats nothing of the URI: a password with a character that must be escaped turns up anywhere in it.
     """
     given = _parsed(uri)
-    options = f"{_OPTIONS} {given.pop('options', '')}".strip()
-    return make_conninfo("", **{**_DEFAULTS, **given, "options": options})
+    options = (
+        f"-c lock_timeout={LOCK_MILLISECONDS} -c statement_timeout={STATEMENT_MILLISECONDS}"
+        f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MILLISECONDS} -c TimeZone=UTC -c DateStyle=ISO"
+        f" {given.pop('options', '')}"
+    )
+    return make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **_DEFAULTS, **given, "options": options.strip()})
 
 
 def shown(uri: str) -> str:
