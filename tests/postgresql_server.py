@@ -24,6 +24,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from served import wait_until
 
+from msgsvc.storage.copying import TABLES
 from msgsvc.storage.postgresql.migrations import migrate
 
 _FAST = """
@@ -114,17 +115,58 @@ def _create(name: str, template: str) -> None:
 
 
 def new_database(*, empty: bool = False) -> str:
-    """The URI of a new database, with the schema or without."""
+    """The URI of a database without rows, with the schema or without."""
+    if not empty and _emptied:
+        return _emptied.pop()
     name = f"test_{os.getpid()}_{next(_numbers)}"
     _create(name, "template0" if empty else _template(os.getpid()))
     return uri_of(name)
 
 
 def drop_database(uri: str) -> None:
-    """Drops the database, whoever uses it."""
+    """Ends the sessions on the database. Empties it for the next test where its schema is as it was, else drops it."""
     name = conninfo_to_dict(uri)["dbname"]
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(_END_OTHERS)
+        if connection.execute(_SCHEMA).fetchone() == _schema_of_template(os.getpid()):
+            connection.execute(_EMPTY)
+            _emptied.append(uri)
+            return
     with psycopg.connect(uri_of("postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+_emptied: list[str] = []
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_SCHEMA = "SELECT {}".format(
+    ", ".join(
+        f"(SELECT ROW(count(*), max(xmin::text::bigint))::text FROM {catalog})"
+        for catalog in ("pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_index", "pg_proc", "pg_trigger")
+    )
+).encode()
+"""Differs after any change of the schema."""
+
+_NUMBERED = ("messages", "msgsvc_sessions", "msgsvc_audit")
+_EMPTY = "; ".join(
+    [
+        "SET session_replication_role = replica",
+        *(
+            f"DELETE FROM {table}"
+            for table in (*TABLES, "msgsvc_conversations", "msgsvc_mailboxes", "msgsvc_people_words")
+        ),
+        "UPDATE msgsvc_display_name SET column_name = 'username'",
+        *(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, FALSE)" for table in _NUMBERED),
+    ]
+).encode()
+
+
+@cache
+def _schema_of_template(process_id: int) -> tuple[Any, ...] | None:
+    with psycopg.connect(uri_of(_template(process_id)), autocommit=True) as connection:
+        return connection.execute(_SCHEMA).fetchone()
 
 
 class _TimeLoader(Loader):
