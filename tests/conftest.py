@@ -4,18 +4,17 @@ import logging
 import os
 import shutil
 import signal
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pkgutil import resolve_name
+from contextlib import closing, contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from wsgiref.validate import validator
 
 import postgresql_server
 import pytest
 from conformance import description
-from support import PEOPLE
+from support import PEOPLE, connected
 from werkzeug.test import TestResponse
 
 from msgsvc import Settings, create_app, tokens
@@ -40,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         engines: list[Any] = ["sqlite"]
         if "database_path" not in metafunc.fixturenames and _runs_on_postgresql(metafunc):
             engines.append(pytest.param("postgresql", marks=pytest.mark.postgresql))
-        metafunc.parametrize("engine", engines)
+        metafunc.parametrize("engine", engines, scope="module")
 
 
 POSTGRESQL_MODULES = {"test_conversations", "test_inbox", "test_messages", "test_sessions"}
@@ -52,15 +51,36 @@ def _runs_on_postgresql(metafunc: pytest.Metafunc) -> bool:
     return everything or metafunc.module.__name__ in POSTGRESQL_MODULES
 
 
-@pytest.fixture
-def database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """What the setting of that name says, for each engine."""
+@contextmanager
+def new_database(engine: str, directory: Path, *, empty: bool = False) -> Iterator[str]:
+    """What the setting of that name says, for a new database; ``empty`` is one without our schema."""
     if engine == "sqlite":
-        yield request.getfixturevalue("database_path")
+        yield str(directory / "messages.db")
     else:
-        uri = postgresql_server.new_database()
-        yield uri
-        postgresql_server.drop_database(uri)
+        database = postgresql_server.new_database(empty=empty)
+        yield database
+        postgresql_server.drop_database(database)
+
+
+@pytest.fixture
+def database(engine: str, tmp_path: Path) -> Iterator[str]:
+    """A database for each engine."""
+    with new_database(engine, tmp_path) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database(engine: str, tmp_path: Path) -> Iterator[str]:
+    """A database for each engine, without our schema."""
+    with new_database(engine, tmp_path, empty=True) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def shared_database(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database for each engine and module."""
+    with new_database(engine, tmp_path_factory.mktemp("shared")) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
@@ -88,11 +108,8 @@ def people(client: Client) -> dict[str, Client]:
 
 @pytest.fixture
 def host(client: Client, database: str) -> Iterator[Any]:
-    """A connection to the client's database, for a host's own SQL, with the sqlite3 module's placeholders."""
-    connection = (
-        postgresql_server.Host(database) if is_uri(database) else sqlite3.connect(database, isolation_level=None)
-    )
-    with closing(connection):
+    """A connection to the client's database, for a host's own SQL."""
+    with closing(connected(database)) as connection:
         yield connection
 
 
@@ -120,6 +137,16 @@ def full_hashing_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "HASH_METHOD", _FULL_COST)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def postgresql_has_time() -> Iterator[dict[str, float]]:
+    """A busy machine may take long for what is not to fail. Gives the limits of the service; a test of one sets it."""
+    limits = {name: resolve_name(":".join(name.rsplit(".", 1))) for name in postgresql_server.PATIENCE}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, limit in postgresql_server.PATIENCE.items():
+            patch.setattr(name, limit)
+        yield {name.rpartition(".")[2]: limit for name, limit in limits.items()}
+
+
 class _Lines(logging.Handler):
     """Every log line of the suite, as `msgsvc serve` would write it."""
 
@@ -137,16 +164,6 @@ class _Lines(logging.Handler):
 def suite_logs_nothing_private() -> Iterator[None]:
     """The log of the suite has no session token, and no text that a test marked "sentinel"."""
     lines, given_tokens = _Lines(), set()
-@pytest.fixture(scope="session", autouse=True)
-def postgresql_has_time() -> Iterator[dict[str, float]]:
-    """A busy machine may take long for what is not to fail. Gives the limits of the service; a test of one sets it."""
-    limits = {name: resolve_name(":".join(name.rsplit(".", 1))) for name in postgresql_server.PATIENCE}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, limit in postgresql_server.PATIENCE.items():
-            patch.setattr(name, limit)
-        yield {name.rpartition(".")[2]: limit for name, limit in limits.items()}
-
-
     as_user = Client.as_user
 
     def remembered(client: Client, *args: Any, **kwargs: Any) -> Client:

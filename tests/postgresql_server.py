@@ -42,7 +42,6 @@ ACKNOWLEDGED = "fsync = off\nautovacuum = off\nmax_connections = 50\nshared_buff
 
 _numbers = itertools.count()
 
-
 PATIENCE = {
     "msgsvc.storage.postgresql.storage.ANSWER_SECONDS": 120,
     "msgsvc.storage.postgresql.pool.WAIT_SECONDS": 60,
@@ -58,6 +57,7 @@ PATIENT = "\n".join(
 )
 """Sets them in a process; see serving()."""
 
+
 def start(settings: str = _FAST) -> PostgresServer:
     """A new server; it is stopped and deleted when the test process ends."""
     directory = Path(tempfile.mkdtemp(prefix="msgsvc-postgresql-"))
@@ -69,7 +69,6 @@ def start(settings: str = _FAST) -> PostgresServer:
     return server
 
 
-def give_to(server: PostgresServer, directory: Path) -> None:
 def run(server: PostgresServer, start: Callable[[], None]) -> None:
     """Starts the server, however long that takes; the wheel gives it up after ten seconds."""
     try:
@@ -83,6 +82,7 @@ def _is_ready(found: PostmasterInfo | None) -> bool:
     return found is not None and found.is_running() and found.status == "ready"
 
 
+def give_to(server: PostgresServer, directory: Path) -> None:
     """Lets the server write the directory; where root runs the tests, it runs as a user of its own."""
     if server.system_user:
         shutil.chown(directory, server.system_user, server.system_user)
@@ -185,13 +185,16 @@ class Host:
         )
         self._connection.adapters.register_loader("timestamptz", _TimeLoader)
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+    def execute(
+        self, statement: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
         """As sqlite3's. A test whose statement only SQLite has is skipped."""
         if re.match(r"\s*(INSERT OR|UPDATE OR|PRAGMA|CREATE TRIGGER .* BEGIN)\b", statement):
             pytest.skip("the statement is SQLite's own")
         if any(isinstance(value, str) and "\0" in value for value in parameters):
             pytest.skip("PostgreSQL stores no NUL character")
-        return self._connection.execute(statement.replace("%", "%%").replace("?", "%s").encode(), parameters)
+        placeholders = re.sub(r"(?<![:\w]):(\w+)", r"%(\1)s", statement.replace("%", "%%").replace("?", "%s"))
+        return self._connection.execute(placeholders.encode(), parameters)
 
     def executemany(self, statement: str, many: Iterable[Sequence[object]]) -> None:
         """As sqlite3's."""

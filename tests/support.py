@@ -1,11 +1,13 @@
 """Helpers that several test files use: calls that must succeed, and what the test looks up."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+from postgresql_server import Host
 from werkzeug.test import TestResponse
 
-from msgsvc.storage.engines import engine_for
+from msgsvc.storage.engines import engine_for, is_uri
 from msgsvc.testing import Client
 
 API = "/api/messages"
@@ -51,6 +53,11 @@ def delete(caller: Client, message_id: int) -> TestResponse:
 def faults(database: str) -> list[str]:
     """What `msgsvc check` finds."""
     return list(engine_for(database).check(database, lambda _line: None))
+
+
+def connected(database: str) -> Any:
+    """A connection to the database for a host's own SQL, with the sqlite3 module's placeholders."""
+    return Host(database) if is_uri(database) else sqlite3.connect(database, isolation_level=None)
 
 
 def open_files() -> set[str]:

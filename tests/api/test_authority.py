@@ -4,11 +4,12 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from postgresql_server import Host
 from support import send
 from werkzeug.security import generate_password_hash
 from werkzeug.test import EnvironBuilder
@@ -32,11 +33,11 @@ BODIES = {
     "PUT /api/auth/password": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
 }
 LOSSES = {
-    "suspended": ["INSERT INTO msgsvc_suspensions VALUES ('adam', '2026-02-05 10:30:45')"],
-    "demoted": ["UPDATE users SET role = 'user' WHERE username = 'adam'"],
-    "logged out": ["DELETE FROM msgsvc_sessions WHERE username = 'adam'"],
-    "deleted": ["PRAGMA foreign_keys = OFF", "DELETE FROM users WHERE username = 'adam'"],
-    "bound to change the password": ["UPDATE msgsvc_credentials SET must_change = 1 WHERE username = 'adam'"],
+    "suspended": "INSERT INTO msgsvc_suspensions VALUES ('adam', '2026-02-05 10:30:45')",
+    "demoted": "UPDATE users SET role = 'user' WHERE username = 'adam'",
+    "logged out": "DELETE FROM msgsvc_sessions WHERE username = 'adam'",
+    "deleted": "DELETE FROM users WHERE username = 'adam'",
+    "bound to change the password": "UPDATE msgsvc_credentials SET must_change = 1 WHERE username = 'adam'",
 }
 REFUSALS = {
     "suspended": "account_suspended",
@@ -65,6 +66,8 @@ CASES = [(route, loss) for route in ROUTES for loss in LOSSES if is_refused(rout
 def adam(people: dict[str, Client], host: sqlite3.Connection) -> Client:
     """An admin with a password, a conversation, and another admin who may take the role from him."""
     people["adam"].as_user("ada", "admin")
+    if isinstance(host, Host):
+        host.drop_foreign_keys()
     host.execute("INSERT INTO msgsvc_credentials (username, password_hash) VALUES ('adam', ?)", (QUICK_HASH,))
     send(people["uma"], "adam", "sentinel of uma")
     send(people["uma"], "thea", "sentinel of uma")
@@ -81,20 +84,9 @@ def call(client: Client, route: Route) -> Call:
     return client.app.call({**builder.get_environ(), **client.identity})
 
 
-def contents(database: str) -> dict[str, list[Any]]:
+def contents(host: sqlite3.Connection) -> list[str]:
     """Every row of every table but the audit of denials."""
-    with closing(sqlite3.connect(database)) as connection:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
-    found["msgsvc_audit"] = [row for row in found["msgsvc_audit"] if "admin_denied" not in row]
-    del found["sqlite_sequence"]
-    return found
-
-
-def take_away(database: str, loss: str) -> None:
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for statement in LOSSES[loss]:
-            connection.execute(statement)
+    return [line for line in host.iterdump() if not re.search("admin_denied|sqlite_sequence", line)]
 
 
 def answer_of(running: Call) -> tuple[str, str]:
@@ -103,15 +95,15 @@ def answer_of(running: Call) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("route", "loss"), CASES, ids=[f"{name(route)}-{loss}" for route, loss in CASES])
-def test_authority_lost_after_parsing_counts(adam: Client, database_path: str, route: Route, loss: str) -> None:
+def test_authority_lost_after_parsing_counts(adam: Client, host: sqlite3.Connection, route: Route, loss: str) -> None:
     running = call(adam, route)
     running.parse()
-    take_away(database_path, loss)
-    before = contents(database_path)
+    host.execute(LOSSES[loss])
+    before = contents(host)
     running.handle()
     status, body = answer_of(running)
     assert (status, json.loads(body)["code"]) == ("401" if "unauth" in body else "403", REFUSALS[loss])
-    assert contents(database_path) == before
+    assert contents(host) == before
 
 
 class _HookedHasher(PasswordHasher):
@@ -136,13 +128,13 @@ HASHING = [case for case in HASHING if case[0].method != "GET"]
 
 
 @pytest.mark.parametrize(("route", "loss"), HASHING, ids=[f"{name(route)}-{loss}" for route, loss in HASHING])
-def test_authority_lost_while_hashing_counts(adam: Client, database_path: str, route: Route, loss: str) -> None:
-    before: list[dict[str, list[Any]]] = []
+def test_authority_lost_while_hashing_counts(adam: Client, host: sqlite3.Connection, route: Route, loss: str) -> None:
+    before: list[list[str]] = []
 
     def lose() -> None:
         if not before:
-            take_away(database_path, loss)
-            before.append(contents(database_path))
+            host.execute(LOSSES[loss])
+            before.append(contents(host))
 
     adam.app.services = replace(adam.app.services, passwords=_HookedHasher(lose))
     running = call(adam, route)
@@ -150,14 +142,14 @@ def test_authority_lost_while_hashing_counts(adam: Client, database_path: str, r
     running.handle()
     status, body = answer_of(running)
     assert (status, json.loads(body)["code"]) == ("401" if "unauth" in body else "403", REFUSALS[loss])
-    assert contents(database_path) == before[0]
+    assert contents(host) == before[0]
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "wrong horse"])
 def test_a_session_that_ended_while_hashing_learns_nothing_of_the_password(
-    adam: Client, database_path: str, password: str
+    adam: Client, host: sqlite3.Connection, password: str
 ) -> None:
-    hasher = _HookedHasher(lambda: take_away(database_path, "logged out"))
+    hasher = _HookedHasher(lambda: host.execute(LOSSES["logged out"]))
     adam.app.services = replace(adam.app.services, passwords=hasher)
     body = {"current_password": password, "new_password": NEW_PASSWORD}
     assert adam.put("/api/auth/password", json=body).json["code"] == "unauthorized"
@@ -165,9 +157,9 @@ def test_a_session_that_ended_while_hashing_learns_nothing_of_the_password(
 
 @pytest.mark.parametrize("loss", ["suspended", "deleted"])
 def test_login_of_an_account_that_was_closed_while_hashing_is_refused(
-    adam: Client, database_path: str, host: sqlite3.Connection, loss: str
+    adam: Client, host: sqlite3.Connection, loss: str
 ) -> None:
-    hasher = _HookedHasher(lambda: take_away(database_path, loss))
+    hasher = _HookedHasher(lambda: host.execute(LOSSES[loss]))
     adam.app.services = replace(adam.app.services, passwords=hasher)
     host.execute("DELETE FROM msgsvc_sessions")
     login = Client(adam.app).post("/api/auth/login", json={"username": "adam", "password": PASSWORD})
@@ -204,10 +196,10 @@ LOOKS = [(route, loss) for route, loss in CASES if route.path.startswith("/api/m
 
 @pytest.mark.parametrize(("route", "loss"), LOOKS, ids=[f"{name(route)}-{loss}" for route, loss in LOOKS])
 def test_a_look_of_an_admin_who_lost_authority_after_reading_is_not_answered(
-    adam: Client, database_path: str, route: Route, loss: str
+    adam: Client, host: sqlite3.Connection, route: Route, loss: str
 ) -> None:
     services = adam.app.services
-    storage: Any = _HookedStorage(services.database, lambda: take_away(database_path, loss))
+    storage: Any = _HookedStorage(services.database, lambda: host.execute(LOSSES[loss]))
     adam.app.services = replace(services, database=storage)
     running = call(adam, route)
     running.parse()
@@ -216,7 +208,7 @@ def test_a_look_of_an_admin_who_lost_authority_after_reading_is_not_answered(
     status, body = answer_of(running)
     assert status in ("401", "403")
     assert "sentinel" not in body
-    assert not any(row[3].startswith("conversation") for row in contents(database_path)["msgsvc_audit"])
+    assert host.execute("SELECT count(*) FROM msgsvc_audit WHERE action LIKE 'conversation%'").fetchone() == (0,)
 
 
 def test_prolonging_late_revives_no_session(people: dict[str, Client], host: sqlite3.Connection) -> None:

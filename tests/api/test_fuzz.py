@@ -87,9 +87,8 @@ def requests(draw: st.DrawFn, route: Route) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    path = str(tmp_path_factory.mktemp("fuzz") / "messages.db")
-    with closing(Client(create_app(Settings(database=path, send_rate=0, page="")))) as client:
+def fuzzed(shared_database: str) -> Iterator[Client]:
+    with closing(Client(create_app(Settings(database=shared_database, send_rate=0, page="")))) as client:
         for name, role in zip(NAMES, ROLES, strict=False):
             client.as_user(name, role)
         send(client.as_user("thea", "therapist"), "uma")

@@ -13,6 +13,7 @@ import pytest
 from support import API, send
 from werkzeug.test import TestResponse
 
+from msgsvc import Settings, create_app
 from msgsvc.testing import Client
 
 SEND, INBOX, UNREAD, RECIPIENTS = f"{API}/send", f"{API}/inbox", f"{API}/unread", f"{API}/recipients"
@@ -368,8 +369,8 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def uma() -> Iterator[Client]:
-    client = Client()
+def uma(shared_database: str) -> Iterator[Client]:
+    client = Client(create_app(Settings(database=shared_database)))
     people = {name: client.as_user(name, role) for name, role in (("thea", "therapist"), ("clara", "clinician"))}
     uma = client.as_user("uma")
     assert send(uma, "thea") == 1

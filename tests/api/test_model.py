@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
 
+import postgresql_server
+import pytest
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support import API, refusal
 
+from msgsvc import Settings, create_app
 from msgsvc.testing import Client, Clock
 
 PEOPLE = {"thea": "therapist", "clara": "clinician", "uma": "user"}
@@ -249,15 +252,23 @@ rows = st.fixed_dictionaries(
 class Messaging(RuleBasedStateMachine):
     """A few people on one database that a host also writes to."""
 
+    host: Any
+
+    def open(self) -> None:
+        self.client = Client(clock=self.clock)
+        self.host = sqlite3.connect(self.client.app.services.database.path, isolation_level=None)
+        self.host.execute("PRAGMA synchronous = OFF")
+
+    def require_storable(self, *values: object) -> None:
+        """Every column of SQLite takes every value."""
+
     @initialize()
     def start(self) -> None:
         self.clock = Clock()
-        self.client = Client(clock=self.clock)
+        self.open()
         self.admin = self.client.as_user("adam", "admin")
         self.callers = dict.fromkeys(NAMES, self.client)
         self.callers.update({name: self.client.as_user(name, role) for name, role in PEOPLE.items()})
-        self.host = sqlite3.connect(self.client.app.services.database.path, isolation_level=None)
-        self.host.execute("PRAGMA synchronous = OFF")
         self.model = Model(dict(PEOPLE))
         self.known: dict[tuple[str, str], tuple[str, Any]] = {}
         for pair in permutations(PEOPLE, 2):
@@ -397,10 +408,11 @@ class Messaging(RuleBasedStateMachine):
         if message_id is not None:
             row["id"] = message_id
         assume(way or message_id not in self.model.messages)
-        cursor = self.host.execute(_insert(way, row), row)
+        self.require_storable(way, *row.values())
+        inserted = self.host.execute(f"{_insert(way, row)} RETURNING id", row).fetchall()
 
         if message_id not in self.model.messages or way == "OR REPLACE":
-            message_id = message_id or cursor.lastrowid
+            [(message_id,)] = inserted
             self.model.messages[message_id] = _inserted(row, message_id)
 
     @rule(pair=pairs, row=rows, message_id=ids, change=changes)
@@ -408,6 +420,7 @@ class Messaging(RuleBasedStateMachine):
         column, value = change
         assume(not column.endswith("_username"))
         row = {"sender_username": pair[0], "recipient_username": pair[1], "id": message_id, **row}
+        self.require_storable(value, *row.values())
         self.host.execute(_insert("", row) + f" ON CONFLICT (id) DO UPDATE SET {column} = :new", {**row, "new": value})
 
         if message_id in self.model.messages:
@@ -427,6 +440,7 @@ class Messaging(RuleBasedStateMachine):
         chosen = {key: message for key, message in self.model.messages.items() if getattr(message, where) == wanted}
         changed = {key: replace(message, **{column: value}) for key, message in chosen.items()}
         assume(all(message.sender_username != message.recipient_username for message in changed.values()))
+        self.require_storable(way, value)
         self.host.execute(f"UPDATE {way} messages SET {column} = ? WHERE {where} = ?", (value, wanted))
         self.model.messages.update(changed)
 
@@ -445,6 +459,7 @@ class Messaging(RuleBasedStateMachine):
     def host_renumbers(self, message_id: int, new_id: int, way: str) -> None:
         assume(message_id in self.model.messages)
         assume(way or new_id not in self.model.messages)
+        self.require_storable(way)
         self.host.execute(f"UPDATE {way} messages SET id = ? WHERE id = ?", (new_id, message_id))
         if new_id not in self.model.messages or way == "OR REPLACE":
             self.model.messages[new_id] = replace(self.model.messages.pop(message_id), id=new_id)
@@ -468,8 +483,11 @@ class Messaging(RuleBasedStateMachine):
     def host_inserts_a_person(self, name: str, role: str, way: str) -> None:
         """Suspension and blocks stay: a host may change a row by deleting and inserting it."""
         is_new = name not in self.model.roles
-        way = way if is_new else "OR REPLACE"
-        self.host.execute(f"INSERT {way} INTO users (username, role) VALUES (?, ?)", (name, role))
+        self.require_storable(way)
+        insert = f"INSERT {way} INTO users (username, role) VALUES (?, ?)"
+        if not (is_new or way == "OR REPLACE"):
+            insert += " ON CONFLICT (username) DO UPDATE SET role = excluded.role"
+        self.host.execute(insert, (name, role))
         self.model.roles[name] = role
         if is_new:
             assert self.callers[name].get(f"{API}/unread").status_code == 401
@@ -481,6 +499,7 @@ class Messaging(RuleBasedStateMachine):
         free = [name for name in NAMES if name not in self.model.roles and name not in partners]
         if old in self.model.roles and free:
             new = free[0]
+            self.require_storable(way)
             self.host.execute(f"UPDATE {way} users SET username = ? WHERE username = ?", (new, old))
             self.model.rename(old, new)
             self.callers[new], self.callers[old] = self.callers[old], self.client
@@ -526,7 +545,29 @@ def _inserted(row: dict[str, Any], message_id: int) -> Message:
     return message
 
 
+class MessagingOnPostgresql(Messaging):
+    """The same people on PostgreSQL, which has no OR REPLACE and whose columns hold their types."""
+
+    def open(self) -> None:
+        self.database = postgresql_server.new_database()
+        self.client = Client(create_app(Settings(database=self.database, send_rate=0), clock=self.clock))
+        self.host = postgresql_server.Host(self.database)
+        self.host.drop_foreign_keys()
+
+    def require_storable(self, *values: object) -> None:
+        assume(not {"OR REPLACE", "OR IGNORE", 1770287445, "some time ago"}.intersection(values))
+
+    def teardown(self) -> None:
+        super().teardown()
+        postgresql_server.drop_database(self.database)
+
+
 TestMessaging = Messaging.TestCase
 TestMessaging.settings = settings(
     max_examples=30, stateful_step_count=30, deadline=None, derandomize=True, database=None
+)
+
+TestMessagingOnPostgresql = pytest.mark.postgresql(MessagingOnPostgresql.TestCase)
+TestMessagingOnPostgresql.settings = settings(
+    max_examples=3, stateful_step_count=30, deadline=None, derandomize=True, database=None
 )

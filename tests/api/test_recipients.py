@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support import API, faults, send
+from support import API, connected, faults, send
 
 from msgsvc import Settings, create_app
 from msgsvc.storage.base import MigrationError
@@ -114,20 +114,21 @@ def test_every_word_of_a_name_is_found(client: Client, people: dict[str, Client]
     assert found(people["uma"], "?q=ary") == []
 
 
-DISPLAYED = """
-CREATE TABLE users (username TEXT PRIMARY KEY, role TEXT, full_name TEXT);
-INSERT INTO users VALUES
-    ('u1', 'therapist', 'Thea May'), ('u2', 'user', 'Uma "the" Old'), ('u3', 'clinician', 'Clara May'),
-    ('u4', 'user', NULL), ('u5', 'admin', 'May Ling'), ('u6', 'visitor', 'May Day');
-"""
+DISPLAYED = [
+    "CREATE TABLE users (username TEXT PRIMARY KEY, role TEXT, full_name TEXT)",
+    "INSERT INTO users VALUES ('u1', 'therapist', 'Thea May'), ('u2', 'user', 'Uma \"the\" Old'),"
+    " ('u3', 'clinician', 'Clara May'), ('u4', 'user', NULL), ('u5', 'admin', 'May Ling'),"
+    " ('u6', 'visitor', 'May Day')",
+]
 
 
 @pytest.fixture
-def displayed(database_path: str) -> str:
-    with closing(sqlite3.connect(database_path)) as connection:
-        connection.executescript(DISPLAYED)
-    create_app(Settings(database=database_path, display_name_column="full_name")).close()
-    return database_path
+def displayed(empty_database: str) -> str:
+    with closing(connected(empty_database)) as host:
+        for statement in DISPLAYED:
+            host.execute(statement)
+    create_app(Settings(database=empty_database, display_name_column="full_name")).close()
+    return empty_database
 
 
 def test_people_are_found_by_the_words_of_their_display_names(displayed: str) -> None:
@@ -142,11 +143,11 @@ def test_people_are_found_by_the_words_of_their_display_names(displayed: str) ->
         assert (found(staff, "?q=thea"), found(user, "?q=Uma Old")) == ([], [])
         send(client.as_user("u3"), "u2")
         assert found(user, "?q=May") == ["u1", "u3", "u5"]
-        with closing(sqlite3.connect(displayed)) as host, host:
+        with closing(connected(displayed)) as host:
             host.execute("UPDATE users SET full_name = 'Thea June' WHERE username = 'u1'")
             host.execute("UPDATE users SET role = 'user' WHERE username = 'u5'")
             host.execute("DELETE FROM users WHERE username = 'u6'")
-            host.execute("INSERT OR REPLACE INTO users VALUES ('u7', 'therapist', 'Ida May')")
+            host.execute("INSERT INTO users VALUES ('u7', 'therapist', 'Ida May')")
         assert found(user, "?q=May") == ["u3", "u7"]
         assert found(user, "?q=June") == ["u1"]
     assert faults(displayed) == []

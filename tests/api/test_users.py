@@ -27,6 +27,7 @@ def test_taken_name_is_refused(people: People) -> None:
 
 
 def test_what_a_host_stores_that_is_no_text_spoils_no_list(people: People, database_path: str) -> None:
+    """On SQLite alone: a column of PostgreSQL holds its type."""
     total = people["adam"].get("/api/users").json["total_users"]
     with closing(sqlite3.connect(database_path)) as host, host:
         host.execute("INSERT INTO users (username, role) VALUES (x'ff', 'user'), ('zoe', x'ff')")
