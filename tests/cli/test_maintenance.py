@@ -1,4 +1,7 @@
-"""`msgsvc check` finds damage, and `msgsvc backup` makes a sound copy."""
+"""`msgsvc check` finds damage, and `msgsvc backup` makes a sound copy.
+
+On SQLite; PostgreSQL's are in tests/storage/test_postgresql_check.py and test_copying.py.
+"""
 
 import os
 import pty

@@ -1,4 +1,7 @@
-"""The Connection header is a list: which requests are the last of their connection."""
+"""The Connection header is a list: which requests are the last of their connection.
+
+On SQLite: the server does not know the engine.
+"""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""The log lines of logins and refusals, as `msgsvc serve` writes them."""
+"""The log lines of logins and refusals, as `msgsvc serve` writes them.
+
+On SQLite: the server does not know the engine.
+"""
 
 import json
 import sqlite3

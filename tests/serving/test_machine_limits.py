@@ -1,4 +1,7 @@
-"""What the machine allows: open files, processes, address families."""
+"""What the machine allows: open files, processes, address families.
+
+On SQLite: the server does not know the engine.
+"""
 
 import json
 import os

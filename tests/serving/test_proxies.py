@@ -1,4 +1,7 @@
-"""The client's address behind a proxy."""
+"""The client's address behind a proxy.
+
+On SQLite: the address does not depend on the engine.
+"""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,7 @@
-"""A body that is too large is received within bounds and hardly kept, so that its client reads the 413."""
+"""A body that is too large is received within bounds and hardly kept, so that its client reads the 413.
+
+On SQLite: the server does not know the engine.
+"""
 
 import socket
 from contextlib import ExitStack

@@ -1,4 +1,7 @@
-"""Which thread answers a call, and how often it authenticates the caller."""
+"""Which thread answers a call, and how often it authenticates the caller.
+
+On SQLite, which serves reads on the event loop and batches writes; PostgreSQL does neither.
+"""
 
 import http.client
 import json

@@ -1,4 +1,7 @@
-"""SIGTERM and SIGINT: every request that has begun is answered, and the server ends in time."""
+"""SIGTERM and SIGINT: every request that has begun is answered, and the server ends in time.
+
+On SQLite: the server does not know the engine.
+"""
 
 import json
 import signal

@@ -1,4 +1,7 @@
-"""Clients that are slow, idle or many take nothing from the others."""
+"""Clients that are slow, idle or many take nothing from the others.
+
+On SQLite: the server does not know the engine.
+"""
 
 import select
 import socket

@@ -1,4 +1,7 @@
-"""A log that is not read, closed or full stops neither the calls nor the stop of the service."""
+"""A log that is not read, closed or full stops neither the calls nor the stop of the service.
+
+On SQLite: the server does not know the engine.
+"""
 
 import fcntl
 import json

@@ -1,4 +1,7 @@
-"""Callers are served in turn, and what one of them holds is bounded."""
+"""Callers are served in turn, and what one of them holds is bounded.
+
+On SQLite: the server does not know the engine.
+"""
 
 import socket
 from contextlib import ExitStack, closing, suppress

@@ -1,4 +1,7 @@
-"""Time limits hold when the wall clock is set back."""
+"""Time limits hold when the wall clock is set back.
+
+On SQLite: the server does not know the engine.
+"""
 
 import signal
 import socket

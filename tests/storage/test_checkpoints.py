@@ -1,4 +1,7 @@
-"""The size of the write-ahead log: when it is checkpointed, and what happens while a reader holds it."""
+"""The size of the write-ahead log: when it is checkpointed, and what happens while a reader holds it.
+
+SQLite's; a PostgreSQL server checkpoints by itself.
+"""
 
 import sqlite3
 import threading

@@ -1,4 +1,7 @@
-"""Calls that arrive at the same moment: each gets one of the promised answers, and every count stays right."""
+"""Calls that arrive at the same moment: each gets one of the promised answers, and every count stays right.
+
+On SQLite, which has one writer at a time; test_postgresql_concurrency has the same for many.
+"""
 
 import random
 import sqlite3

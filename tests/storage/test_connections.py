@@ -1,4 +1,7 @@
-"""Readers see one committed snapshot; opening and closing leaves no file behind."""
+"""Readers see one committed snapshot; opening and closing leaves no file behind.
+
+SQLite's connections; the ones to PostgreSQL are in test_postgresql_faults.
+"""
 
 import sqlite3
 import threading

@@ -1,4 +1,7 @@
-"""A database that is open before a fork works in the parent and in the child."""
+"""A database that is open before a fork works in the parent and in the child.
+
+SQLite's connections; an application on either engine is forked in tests/embedding.
+"""
 
 import sqlite3
 import subprocess

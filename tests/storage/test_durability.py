@@ -1,4 +1,7 @@
-"""A message that the service has acknowledged survives the death of its process."""
+"""A message that the service has acknowledged survives the death of its process.
+
+On SQLite; test_postgresql_load_faults and test_postgresql_failover have the same for PostgreSQL.
+"""
 
 import os
 import random

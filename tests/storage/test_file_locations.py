@@ -1,4 +1,7 @@
-"""Links, mounts, read-only directories and missing temporary directories."""
+"""Links, mounts, read-only directories and missing temporary directories.
+
+On SQLite: a PostgreSQL database has no file of ours.
+"""
 
 import os
 import shutil

@@ -1,4 +1,7 @@
-"""Writers that queue share a commit: what is stored, and who gets which error."""
+"""Writers that queue share a commit: what is stored, and who gets which error.
+
+SQLite's; PostgreSQL commits each write by itself.
+"""
 
 import sqlite3
 import threading

@@ -1,4 +1,7 @@
-"""The tables of a host that goes on living: rebuilt tables, odd columns and rows, rules of its own."""
+"""The tables of a host that goes on living: rebuilt tables, odd columns and rows, rules of its own.
+
+SQLite's DDL and untyped columns; PostgreSQL's DDL is in test_postgresql_restoring.
+"""
 
 import logging
 import re

@@ -1,4 +1,7 @@
-"""Another process holds the lock of the database: what waits for it, and how that is said and ended."""
+"""Another process holds the lock of the database: what waits for it, and how that is said and ended.
+
+SQLite's one lock for a file; what other sessions hold on PostgreSQL is in test_postgresql_faults.
+"""
 
 import signal
 import sqlite3

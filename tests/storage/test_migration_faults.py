@@ -1,4 +1,7 @@
-"""A migration that is refused, fails, is killed or runs in several processes at once."""
+"""A migration that is refused, fails, is killed or runs in several processes at once.
+
+On SQLite; test_postgresql_concurrency starts many processes on PostgreSQL.
+"""
 
 import random
 import re

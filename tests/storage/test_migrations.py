@@ -1,4 +1,7 @@
-"""Migration: every supported file gets the present schema and loses nothing."""
+"""Migration: every supported file gets the present schema and loses nothing.
+
+On SQLite, whose files of earlier releases exist; PostgreSQL has none yet.
+"""
 
 import random
 import sqlite3

@@ -1,4 +1,7 @@
-"""The database or its log is removed or replaced under a running service."""
+"""The database or its log is removed or replaced under a running service.
+
+On SQLite: a PostgreSQL database has no file of ours.
+"""
 
 import os
 import shutil

@@ -1,4 +1,7 @@
-"""Migration 0009 on a database of the previous release: the audit keeps its rows and ids, sessions go on."""
+"""Migration 0009 on a database of the previous release: the audit keeps its rows and ids, sessions go on.
+
+On SQLite: PostgreSQL has no earlier release.
+"""
 
 import sqlite3
 from contextlib import closing

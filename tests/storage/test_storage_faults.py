@@ -1,4 +1,7 @@
-"""Real storage faults: which error is answered, what keeps working, and recovery without a restart."""
+"""Real storage faults: which error is answered, what keeps working, and recovery without a restart.
+
+On SQLite; PostgreSQL's are in test_postgresql_faults and test_postgresql_load_faults.
+"""
 
 import json
 import resource

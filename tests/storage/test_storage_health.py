@@ -1,4 +1,7 @@
-"""/healthz and the state of the database file."""
+"""/healthz and the state of the database file.
+
+On SQLite: a PostgreSQL database has no file of ours; see test_postgresql_restoring.
+"""
 
 from pathlib import Path
 

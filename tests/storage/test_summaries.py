@@ -1,4 +1,7 @@
-"""The summaries behind the inbox stay right under any statement that a host runs on messages or users."""
+"""The summaries behind the inbox stay right under any statement that a host runs on messages or users.
+
+SQLite's statements; test_postgresql_summaries runs PostgreSQL's.
+"""
 
 import random
 import sqlite3

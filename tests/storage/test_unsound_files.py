@@ -1,4 +1,7 @@
-"""`msgsvc serve` and `check` refuse a file that is no sound database, and leave it as it was."""
+"""`msgsvc serve` and `check` refuse a file that is no sound database, and leave it as it was.
+
+On SQLite: a PostgreSQL database has no file of ours.
+"""
 
 import shutil
 import sys

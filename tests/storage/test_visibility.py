@@ -1,4 +1,7 @@
-"""One rule of who sees what: the view states it, and each place that must repeat it is held to the view here."""
+"""One rule of who sees what: the view states it, and each place that must repeat it is held to the view here.
+
+On SQLite; PostgreSQL writes the rule once, in the function msgsvc_sees.
+"""
 
 import re
 import sqlite3
