@@ -156,12 +156,15 @@ def put_account(transaction: Transaction, by: Actor, username: str, role: str) -
     Raises ApiError 409 where the table folds case and holds the name in another case.
     """
     account = transaction.first("select_account", username=username)
-    if account is None:
-        if not transaction.run("insert_user", username=username, role=role):
-            raise ApiError("user_exists")
+    if account is None and transaction.run("insert_user", username=username, role=role):
         clear_name(transaction, username)
         audit(transaction, by, "user_created", username, role)
-    elif account[1] != role:
+        return
+    # Another process may have created it since the first look.
+    account = account or transaction.first("select_account", username=username)
+    if account is None:
+        raise ApiError("user_exists")
+    if account[1] != role:
         transaction.run("update_role", username=username, role=role)
         audit(transaction, by, "role_changed", username, f"{account[1]} to {role}")
 

@@ -66,6 +66,25 @@ def test_one_key_in_two_applications_stores_one_message(two: list[Client]) -> No
     assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
 
 
+def test_processes_of_a_host_put_the_same_account_at_once(database: str) -> None:
+    apps = applications(database, 4)
+    start = threading.Barrier(len(apps))
+
+    def put_all(app: App) -> None:
+        for number in range(10):
+            start.wait(60)
+            app.put_account(f"uma{number}", "user")
+
+    with ThreadPoolExecutor(len(apps)) as pool:
+        list(pool.map(put_all, apps))
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (10,)
+        audited = "SELECT count(*) FROM msgsvc_audit WHERE action = 'user_created'"
+        assert connection.execute(audited).fetchone() == (10,)
+    for app in apps:
+        app.close()
+
+
 def test_two_admins_cannot_demote_each_other(two: list[Client]) -> None:
     for number in range(5):
         names = [f"adam{number}", f"eve{number}"]

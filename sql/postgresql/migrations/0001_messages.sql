@@ -383,8 +383,8 @@ REFERENCING OLD TABLE AS rows_before FOR EACH STATEMENT EXECUTE FUNCTION msgsvc_
 CREATE TRIGGER msgsvc_messages_after_truncate AFTER TRUNCATE ON messages
 FOR EACH STATEMENT EXECUTE FUNCTION msgsvc_messages_after_truncate();
 
--- The words by which people are found: of the username, the username itself, and of the display name where a host's
--- users table has a column of it. The role comes first because a user finds only some of them.
+-- The words by which people are found: those of the username and of the display name, where a host's users table has a
+-- column of it, and each of the two as a whole. The role comes first because a user finds only some of them.
 CREATE TABLE msgsvc_people_words (
     role text COLLATE "C" NOT NULL,
     word text COLLATE "C" NOT NULL,
@@ -404,13 +404,15 @@ CREATE FUNCTION msgsvc_words(account jsonb) RETURNS SETOF msgsvc_people_words
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT coalesce(account ->> 'role', ''), w.word, account ->> 'username'
     FROM (
-        SELECT regexp_split_to_table(
-            concat_ws(' ', account ->> 'username', account ->> (SELECT d.column_name FROM msgsvc_display_name AS d)),
-            '[-._,@ ]'
-        )
-        UNION
-        SELECT account ->> 'username'
-    ) AS w (word)
+        SELECT DISTINCT s.word
+        FROM
+            unnest(ARRAY['username', (SELECT d.column_name FROM msgsvc_display_name AS d)]) AS n (column_name),
+            LATERAL (
+                SELECT regexp_split_to_table(account ->> n.column_name, '[-._,@ ]')
+                UNION
+                SELECT account ->> n.column_name
+            ) AS s (word)
+    ) AS w
     WHERE w.word <> '' AND msgsvc_can_be_opened(account ->> 'username')
 $$;
 

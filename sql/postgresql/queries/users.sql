@@ -64,12 +64,6 @@ SELECT count(*)
 FROM users
 WHERE CAST(:roles AS jsonb) IS NULL OR role IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)));
 
--- name: upsert_user
--- An account of a host's, as the host gives it; changes no row where the table holds the name in another case alone.
-INSERT INTO users (username, role)
-VALUES (:username, :role)
-ON CONFLICT (username) DO UPDATE SET role = excluded.role WHERE users.username::text COLLATE "C" = :username;
-
 -- name: select_ids_of_owner
 -- Some of the messages that the person still sees.
 SELECT id FROM msgsvc_visible_messages WHERE owner = :username LIMIT :limit;
