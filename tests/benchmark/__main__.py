@@ -6,10 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import against, crowd, page, report, victims
+from . import against, crowd, page, report, servers, victims
 from .against import ALL_CALLS
 from .commits import compare
-from .measure import Plan, measure_calls, measure_growth
+from .load import Measurement
+from .measure import CallResult, Plan, measure_calls, measure_growth
 from .seed import Seed, build
 from .servers import Checkout
 
@@ -18,6 +19,7 @@ TINY_MESSAGES, TINY_SIZES = 500, [300, 600]
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description="Measures msgsvc on this machine.")
+    parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite", help="(default: sqlite)")
     parser.add_argument("--messages", type=int, default=100_000, help="messages in the database (default: 100000)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a round (default: 2)")
     parser.add_argument(
@@ -37,6 +39,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the ratios")
     parser.add_argument("--tiny", action="store_true", help="hardly measure, only see that every call works")
     options = parser.parse_args(arguments)
+    if options.engine == "postgresql" and (options.against or options.victim or options.plot):
+        parser.error("--against, --victim and --plot are for SQLite")
     if options.tiny:
         options.messages, options.sizes, options.seconds, options.rounds = TINY_MESSAGES, TINY_SIZES, 0.05, 1
     return options
@@ -71,6 +75,8 @@ def main() -> int:
             return _run_victim(options, Path(directory))
         if options.page:
             return _run_page(options, plan, Path(directory))
+        if options.engine == "postgresql":
+            return _run_postgresql(options, plan, Path(directory))
         return _run(options, plan, Path(directory))
 
 
@@ -148,6 +154,40 @@ def _run(options: argparse.Namespace, plan: Plan, directory: Path) -> int:
     _print(options, shown, lines)
     if options.plot:
         options.plot.write_text(report.as_svg(results), encoding="utf-8")
+    return _status(results, growth)
+
+
+def _run_postgresql(options: argparse.Namespace, plan: Plan, directory: Path) -> int:
+    from . import postgresql  # noqa: PLC0415 - it needs the driver
+
+    cores = servers.cores()
+    server = postgresql.DatabaseServer(cores.load if cores else None)
+
+    def load(messages: int, name: str) -> postgresql.Database:
+        _progress(f"a database of {messages:,} messages …")
+        return server.load(build(directory / f"{name}{messages}.db", messages))
+
+    results, figures = postgresql.measure_calls(load(options.messages, "calls"), server, directory, plan)
+    databases = [load(messages, "growth") for messages in sorted(options.sizes)]
+    growth = postgresql.measure_growth(databases, server, directory, plan) if databases else {}
+    _progress("")
+    seeds = [database.seed for database in databases]
+    sections = [
+        (f"Calls, {options.messages:,} messages, 16 connections, server on one core", report.postgresql_table(results)),
+        ("Growth, for a person with 2,000 partners", report.growth_table(seeds, growth)),
+        ("Size, before the calls", report.sizes_table(figures.sizes, options.messages)),
+    ]
+    shown = [(title, table) for title, table in sections if len(table) > 1]
+    lines = [
+        f"PostgreSQL {figures.version} with its default settings, {figures.connections} connections of msgsvc.",
+        report.memory_line(figures.memory),
+    ]
+    _print(options, shown, lines)
+    return _status(results, growth)
+
+
+def _status(results: list[CallResult], growth: dict[str, list[list[Measurement]]]) -> int:
+    """1 where a request was not answered as it must be."""
     measured = [m for result in results for m in result.bare + result.pinned + result.free]
     measured += [m for sizes in growth.values() for rounds in sizes for m in rounds]
     return 1 if any(m.errors or not m.latencies for m in measured) else 0

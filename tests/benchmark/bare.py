@@ -26,13 +26,13 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return response(environ, start_response)
 
 
-def main() -> None:
+def serve(served: Callable[..., Iterable[bytes]], threads: int) -> None:
     """Serves on a free port of the loopback, which it prints."""
-    server = waitress.create_server(application, host="127.0.0.1", port=0, threads=int(sys.argv[1]))
+    server = waitress.create_server(served, host="127.0.0.1", port=0, threads=threads)
     sys.stdout.write(f"listening on 127.0.0.1:{server.effective_port}\n")
     sys.stdout.flush()
     server.run()
 
 
 if __name__ == "__main__":
-    main()
+    serve(application, int(sys.argv[1]))

@@ -23,6 +23,7 @@ class Measurement:
     latencies: list[float] = field(default_factory=list)
     errors: int = 0
     cpu_seconds: float = 0.0
+    database_cpu_seconds: float = 0.0
 
     @property
     def rate(self) -> float:

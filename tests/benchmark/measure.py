@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from statistics import median
+from typing import Protocol
 
 from . import servers, wrk
 from .calls import CALLS, GROWTH_CALLS, Call, Workload, same_sized
@@ -15,6 +16,12 @@ from .seed import Seed, open_sessions
 
 WARM_UP_SECONDS = 0.3
 WARM_UPS = 2
+
+
+class Clock(Protocol):
+    """Tells the processor time of a database server."""
+
+    def cpu_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,9 @@ class CallResult:
     wrk_ratio: float | None = None
     """The ratio as wrk sees it, where it is installed and can send the requests: a check on our own load."""
 
+    round_trips: float | None = None
+    """To the database server, for one call; None where there is no such server."""
+
     @property
     def ratio(self) -> float:
         """Requests a second over those of the bare application: the median of what each round gave."""
@@ -71,20 +81,29 @@ class Memory:
 class Target:
     """A server with its workload, and the cores for the load against it."""
 
-    def __init__(self, server: servers.Server, work: Workload, load_on: set[int] | None) -> None:
+    def __init__(
+        self, server: servers.Server, work: Workload, load_on: set[int] | None, database: Clock | None = None
+    ) -> None:
+        """With the clock of the database server, where there is one."""
         self.server = server
         self.work = work
+        self.database = database
         self._load_on = load_on
 
     def round(self, call: Call, seconds: float) -> Measurement:
         with servers.running_on(self._load_on):
-            return _timed(self.server, lambda: measure(self.server.address, self.work.take(call), call.status, seconds))
+            return _timed(
+                self.server,
+                self.database,
+                lambda: measure(self.server.address, self.work.take(call), call.status, seconds),
+            )
 
 
-def _timed(server: servers.Server, run: Callable[[], Measurement]) -> Measurement:
-    cpu_before = server.cpu_seconds()
+def _timed(server: servers.Server, database: Clock | None, run: Callable[[], Measurement]) -> Measurement:
+    before = server.cpu_seconds(), database.cpu_seconds() if database else 0.0
     measurement = run()
-    measurement.cpu_seconds = server.cpu_seconds() - cpu_before
+    measurement.cpu_seconds = server.cpu_seconds() - before[0]
+    measurement.database_cpu_seconds = database.cpu_seconds() - before[1] if database else 0.0
     return measurement
 
 
@@ -106,7 +125,7 @@ def measure_calls(seed: Seed, plan: Plan) -> tuple[list[CallResult], Memory]:
         results = []
         for call in plan.chosen(CALLS):
             plan.say(f"{call.name} …")
-            results.append(_measure_call(call, bare, targets, load_on, plan))
+            results.append(measure_call(call, bare, targets, load_on, plan))
         memory = Memory(before, pinned.server.resident_megabytes())
     return results, memory
 
@@ -115,9 +134,10 @@ def _copy(database: Path) -> Path:
     return Path(shutil.copy(database, database.with_name(f"free-{database.name}")))
 
 
-def _measure_call(
+def measure_call(
     call: Call, bare: servers.Server, targets: list[Target], load_on: set[int] | None, plan: Plan
 ) -> CallResult:
+    """One call on each target, in turn with the bare application."""
     example = next(targets[0].work.take(call))
     _, body = ask(targets[0].server.address, example)
     bare_request = same_sized(example, len(body))
@@ -125,7 +145,7 @@ def _measure_call(
 
     def bare_round(seconds: float) -> Measurement:
         with servers.running_on(load_on):
-            return _timed(bare, lambda: measure(bare.address, repeat(bare_request), 200, seconds))
+            return _timed(bare, targets[0].database, lambda: measure(bare.address, repeat(bare_request), 200, seconds))
 
     warm_up = min(WARM_UP_SECONDS, plan.seconds)
     for target in targets:
@@ -143,7 +163,7 @@ def _measure_call(
 
 
 def measure_growth(seeds: list[Seed], plan: Plan) -> dict[str, list[list[Measurement]]]:
-    """By call: for each size, its rounds. The sizes take turns, so that a noisy minute hits them alike."""
+    """Every call as the history grows; see compare_sizes."""
     cores = servers.cores()
     server_on, load_on = (cores.server, cores.load) if cores else (None, None)
     with ExitStack() as stack:
@@ -152,11 +172,16 @@ def measure_growth(seeds: list[Seed], plan: Plan) -> dict[str, list[list[Measure
             tokens = open_sessions(seed)
             server = stack.enter_context(servers.msgsvc(seed.checkout, seed.path, plan.threads, server_on))
             targets.append(Target(server, Workload(seed, tokens, server.address, plan.rounds + WARM_UPS), load_on))
-        results = {}
-        for call in plan.chosen(GROWTH_CALLS):
-            plan.say(f"growth: {call.name} …")
-            for target in targets:
-                target.round(call, min(WARM_UP_SECONDS, plan.seconds))
-            rounds = [[target.round(call, plan.seconds) for target in targets] for _ in range(plan.rounds)]
-            results[call.name] = [list(of_size) for of_size in zip(*rounds, strict=True)]
+        return compare_sizes(targets, plan)
+
+
+def compare_sizes(targets: list[Target], plan: Plan) -> dict[str, list[list[Measurement]]]:
+    """By call: for each size, its rounds. The sizes take turns, so that a noisy minute hits them alike."""
+    results = {}
+    for call in plan.chosen(GROWTH_CALLS):
+        plan.say(f"growth: {call.name} …")
+        for target in targets:
+            target.round(call, min(WARM_UP_SECONDS, plan.seconds))
+        rounds = [[target.round(call, plan.seconds) for target in targets] for _ in range(plan.rounds)]
+        results[call.name] = [list(of_size) for of_size in zip(*rounds, strict=True)]
     return results

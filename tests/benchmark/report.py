@@ -19,6 +19,17 @@ from .victims import Beside, Probe
 GOALS = {"inbox": 0.70, "conversation": 0.55, "unread-304": 0.90, "send": 0.55, "read": 0.55}
 """The ratio to the bare application that each call is to reach."""
 
+POSTGRESQL_GOALS = {
+    "inbox": 0.55,
+    "conversation": 0.55,
+    "unread-304": 0.80,
+    "unread": 0.80,
+    "send": 0.45,
+    "read": 0.45,
+    "delete": 0.45,
+}
+"""The ratio to the bare application with one statement on the database."""
+
 Table = list[Sequence[str]]
 """The first row is the head, the first column the name."""
 
@@ -60,6 +71,11 @@ def _cpu(rounds: list[Measurement]) -> str:
     return f"{median(measured.cpu_microseconds for measured in rounds):.0f}"
 
 
+def _database_cpu(rounds: list[Measurement]) -> str:
+    """Microseconds of processor time of the database server for a request."""
+    return f"{median(1e6 * m.database_cpu_seconds / max(1, len(m.latencies)) for m in rounds):.0f}"
+
+
 def _errors(rounds: list[Measurement]) -> str:
     return str(sum(measured.errors for measured in rounds))
 
@@ -99,6 +115,37 @@ def calls_table(results: list[CallResult]) -> Table:
             )
         )
     return table
+
+
+def postgresql_table(results: list[CallResult]) -> Table:
+    """Every call on PostgreSQL beside the bare application with one statement; the CPU of each, and of the server."""
+    figures = ("req/s", "p50 ms", "p99 ms", "CPU µs", "server CPU µs")
+    head = ("call", "round trips", *figures, "errors", "bare req/s", "bare p50 ms", "bare CPU µs", "bare server CPU µs")
+    table: Table = [(*head, "ratio", "goal")]
+    for result in results:
+        ours, bare = (
+            (_rate(rounds), *_percentiles(rounds)[:2], _cpu(rounds), _database_cpu(rounds))
+            for rounds in (result.pinned, result.bare)
+        )
+        table.append(
+            (
+                result.call.name,
+                f"{result.round_trips:.1f}",
+                *ours,
+                _errors(result.pinned),
+                *(bare[0], bare[1], bare[3], bare[4]),
+                f"{result.ratio:.2f}",
+                f"{POSTGRESQL_GOALS[result.call.name]:.2f}",
+            )
+        )
+    return table
+
+
+def sizes_table(sizes: list[tuple[str, int, int]], messages: int) -> Table:
+    """The bytes that each table takes for a message of the seed."""
+    table: Table = [("bytes a message", "table", "with indexes")]
+    rows = [*sizes, ("all", *(sum(row[side] for row in sizes) for side in (1, 2)))]
+    return table + [(name, f"{alone / messages:.0f}", f"{whole / messages:.0f}") for name, whole, alone in rows]
 
 
 def free_table(results: list[CallResult]) -> Table:

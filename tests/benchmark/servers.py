@@ -128,19 +128,25 @@ class Server:
 
 
 @contextmanager
-def msgsvc(checkout: Checkout, database: Path, threads: int, on: set[int] | None) -> Iterator[Server]:
-    """``msgsvc serve`` on a free port, as a user would start it; only the limit on sending is lifted."""
+def msgsvc(
+    checkout: Checkout, database: Path | str, threads: int, on: set[int] | None, log: Path | None = None
+) -> Iterator[Server]:
+    """``msgsvc serve`` on a free port, as a user would start it; only the limit on sending is lifted.
+
+    The log is beside the database, unless it is given.
+    """
     environ = {**checkout.environment(), "MSGSVC_SEND_RATE": "0"}
     arguments = ["serve", "--database", str(database), "--port", "0", "--threads", str(threads)]
-    log = database.with_suffix(".log")
+    log = log or Path(database).with_suffix(".log")
     with _process(checkout, ["-m", "msgsvc", *arguments], log, on, environ) as process:
         yield Server(process, _await_port(process, log))
 
 
 @contextmanager
-def bare(log: Path, threads: int, on: set[int] | None) -> Iterator[Server]:
-    """The bare application."""
-    with _process(HERE, ["-m", "tests.benchmark.bare", str(threads)], log, on, dict(os.environ)) as process:
+def bare(log: Path, threads: int, on: set[int] | None, uri: str = "") -> Iterator[Server]:
+    """The bare application, with a statement on a PostgreSQL database where its URI is given."""
+    module = ["tests.benchmark.bare_postgresql", str(threads), uri] if uri else ["tests.benchmark.bare", str(threads)]
+    with _process(HERE, ["-m", *module], log, on, dict(os.environ)) as process:
         yield Server(process, _await_port(process, log))
 
 
