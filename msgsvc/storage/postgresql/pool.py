@@ -49,7 +49,8 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Keeps the connection for the next call, unless it is broken or in the middle of a transaction."""
         connection.is_new = False
-        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._is_closed:
+        is_free = connection.is_ending or connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if is_free and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from msgsvc.storage import forks
 from msgsvc.storage.base import Commit, Result, Snapshot, Storage, StorageError, Transaction
@@ -89,7 +90,7 @@ class PostgresqlStorage(Storage):
             except psycopg.Error as error:
                 raise storage_error(error) from error
             try:
-                connection.execute(command)
+                connection.command(command)
             except psycopg.Error as error:
                 connection.close()
                 was_new = connection.is_new
@@ -106,7 +107,7 @@ class PostgresqlStorage(Storage):
 
     def _commit(self, connection: Connection) -> None:
         try:
-            connection.execute(_COMMIT)
+            connection.command(_COMMIT)
         except psycopg.Error as error:
             if error.sqlstate is None or error.sqlstate.startswith(("08", "57")):
                 raise StorageError("storage_unavailable", "the outcome of the commit is unknown") from error
@@ -115,8 +116,8 @@ class PostgresqlStorage(Storage):
     def _end(self, connection: Connection) -> None:
         """Rolls back what is open, and gives the connection back. One that is in doubt is closed."""
         with suppress(psycopg.Error):
-            if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                connection.execute(b"ROLLBACK")
+            if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                connection.send_rollback()
         self._pool.give_back(connection)
 
     def batch(self) -> AbstractContextManager[None]:

@@ -67,8 +67,8 @@ CREATE INDEX msgsvc_messages_unread
 ON messages ((recipient_username::text COLLATE "C"), (sender_username::text COLLATE "C"), id)
 WHERE msgsvc_sees(deleted_at, is_deleted_by_recipient) AND NOT msgsvc_is_set(is_read);
 
--- One row for each message and each side (owner) that sees it.
-CREATE VIEW msgsvc_visible_messages (
+-- What each side (owner) sees: what it has sent, and what it has received.
+CREATE VIEW msgsvc_sent_messages (
     owner, partner, id, is_sent, subject, content, is_read, read_at, sent_at, is_unread
 ) AS
 SELECT
@@ -76,14 +76,25 @@ SELECT
     subject::text, coalesce(content::text, ''), msgsvc_is_set(is_read), read_at, sent_at, FALSE
 FROM messages
 WHERE msgsvc_sees(deleted_at, is_deleted_by_sender)
-    AND sender_username::text COLLATE "C" <> recipient_username::text COLLATE "C"
-UNION ALL
+    AND sender_username::text COLLATE "C" <> recipient_username::text COLLATE "C";
+
+CREATE VIEW msgsvc_received_messages (
+    owner, partner, id, is_sent, subject, content, is_read, read_at, sent_at, is_unread
+) AS
 SELECT
     recipient_username::text COLLATE "C", sender_username::text COLLATE "C", id, FALSE,
     subject::text, coalesce(content::text, ''), msgsvc_is_set(is_read), read_at, sent_at, NOT msgsvc_is_set(is_read)
 FROM messages
 WHERE msgsvc_sees(deleted_at, is_deleted_by_recipient)
     AND sender_username::text COLLATE "C" <> recipient_username::text COLLATE "C";
+
+-- One row for each message and each side that sees it.
+CREATE VIEW msgsvc_visible_messages AS
+SELECT owner, partner, id, is_sent, subject, content, is_read, read_at, sent_at, is_unread
+FROM msgsvc_sent_messages
+UNION ALL
+SELECT owner, partner, id, is_sent, subject, content, is_read, read_at, sent_at, is_unread
+FROM msgsvc_received_messages;
 
 -- A name that a URL can carry, so that a call can open what it names.
 CREATE FUNCTION msgsvc_can_be_opened(name text) RETURNS boolean LANGUAGE sql IMMUTABLE
@@ -134,74 +145,84 @@ CREATE FUNCTION msgsvc_sides(
         AND msgsvc_can_be_opened(s.partner)
 $$;
 
--- How a change of a message changes what one side sees: shown is 1 where the side began to see it, -1 where it ceased
--- to, 0 where it sees it as read or as unread now, or with another sender, text or time.
-CREATE TYPE msgsvc_change AS (owner text, partner text, id bigint, shown integer, unread integer);
+-- The newest message that a side sees of a conversation. The whole key of the index is compared and ordered by, so that
+-- the planner takes it, however few messages it expects in a conversation.
+CREATE FUNCTION msgsvc_newest(side text, other text) RETURNS bigint LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT greatest(
+        (
+            SELECT id
+            FROM msgsvc_sent_messages
+            WHERE (owner, partner) >= (side, other) AND (owner, partner) <= (side, other)
+            ORDER BY owner DESC, partner DESC, id DESC
+            LIMIT 1
+        ),
+        (
+            SELECT id
+            FROM msgsvc_received_messages
+            WHERE (owner, partner) >= (side, other) AND (owner, partner) <= (side, other)
+            ORDER BY owner DESC, partner DESC, id DESC
+            LIMIT 1
+        )
+    )
+$$;
 
--- The summaries of all sides concerned. Every writer locks them in one order (by owner, the conversations before the
--- mailbox), so that no two wait for each other.
+-- How changes of messages change one side of a conversation: the newest message that the side began to see or still
+-- sees, the newest that it ceased to see, and by how many it has more unread.
+CREATE TYPE msgsvc_change AS (owner text, partner text, shown_id bigint, hidden_id bigint, unread integer);
+
+-- The summaries of the sides concerned. Every writer locks them in one order (the conversations, then the mailboxes),
+-- so that no two wait for each other; the changes come sorted by owner and partner. Plain statements on one row each:
+-- the executor starts a statement of many parts more slowly than all of these.
 CREATE FUNCTION msgsvc_count(changes msgsvc_change[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    whose text;
-    change record;
+    change msgsvc_change;
+    total msgsvc_mailboxes;
+    totals msgsvc_mailboxes[];
+    is_new boolean;
     last_id bigint;
-    new_last_id bigint;
-    unread_before integer;
-    total integer;
-    conversations integer;
-    unread_conversations integer;
+    unread_now integer;
 BEGIN
-    FOR whose IN SELECT DISTINCT c.owner COLLATE "C" FROM unnest(changes) AS c ORDER BY 1 LOOP
-        total := 0;
-        conversations := 0;
-        unread_conversations := 0;
-        FOR change IN
-            SELECT
-                c.partner,
-                max(c.id) FILTER (WHERE c.shown > 0) AS shown_id,
-                max(c.id) FILTER (WHERE c.shown < 0) AS hidden_id,
-                sum(c.unread)::integer AS unread
-            FROM unnest(changes) AS c
-            WHERE c.owner = whose
-            GROUP BY c.partner
-            ORDER BY c.partner COLLATE "C"
+    FOREACH change IN ARRAY changes LOOP
+        is_new := FALSE;
         LOOP
-            LOOP
-                SELECT last_message_id, unread_count INTO last_id, unread_before
-                FROM msgsvc_conversations
-                WHERE owner = whose AND partner = change.partner
-                FOR UPDATE;
-                EXIT WHEN FOUND OR change.shown_id IS NULL;
-                INSERT INTO msgsvc_conversations (owner, partner, last_message_id, unread_count, partner_role)
-                VALUES (
-                    whose, change.partner, change.shown_id, change.unread,
-                    (SELECT u.role FROM users AS u WHERE u.username = change.partner AND u.username::text = change.partner)
-                )
-                ON CONFLICT (owner, partner) DO NOTHING;
-                EXIT WHEN FOUND;
-            END LOOP;
-            new_last_id := greatest(last_id, change.shown_id);
-            IF change.hidden_id >= new_last_id THEN
-                SELECT max(v.id) INTO new_last_id
-                FROM msgsvc_visible_messages AS v
-                WHERE v.owner = whose AND v.partner = change.partner;
-            END IF;
-            IF new_last_id IS NULL THEN
-                DELETE FROM msgsvc_conversations WHERE owner = whose AND partner = change.partner;
-            ELSIF last_id IS NOT NULL AND (new_last_id <> last_id OR change.unread <> 0) THEN
-                UPDATE msgsvc_conversations
-                SET last_message_id = new_last_id, unread_count = unread_before + change.unread
-                WHERE owner = whose AND partner = change.partner;
-            END IF;
-            unread_before := coalesce(unread_before, 0);
-            total := total + change.unread;
-            conversations := conversations + (new_last_id IS NOT NULL)::integer - (last_id IS NOT NULL)::integer;
-            unread_conversations
-                := unread_conversations + (unread_before + change.unread > 0)::integer - (unread_before > 0)::integer;
+            UPDATE msgsvc_conversations
+            SET last_message_id = greatest(last_message_id, change.shown_id), unread_count = unread_count + change.unread
+            WHERE owner = change.owner AND partner = change.partner
+            RETURNING last_message_id, unread_count INTO last_id, unread_now;
+            EXIT WHEN FOUND OR change.shown_id IS NULL;
+            INSERT INTO msgsvc_conversations (owner, partner, last_message_id, unread_count, partner_role)
+            VALUES (
+                change.owner, change.partner, change.shown_id, change.unread,
+                (SELECT u.role FROM users AS u WHERE u.username = change.partner AND u.username::text = change.partner)
+            )
+            ON CONFLICT (owner, partner) DO NOTHING
+            RETURNING last_message_id, unread_count INTO last_id, unread_now;
+            is_new := FOUND;
+            EXIT WHEN FOUND;
         END LOOP;
+        total.owner := change.owner;
+        total.total_unread := change.unread;
+        total.conversation_count := is_new::integer;
+        total.unread_conversation_count := (unread_now > 0)::integer - (unread_now > change.unread)::integer;
+        IF change.hidden_id >= last_id THEN
+            last_id := msgsvc_newest(change.owner, change.partner);
+            IF last_id IS NULL THEN
+                DELETE FROM msgsvc_conversations WHERE owner = change.owner AND partner = change.partner;
+                total.conversation_count := total.conversation_count - 1;
+            ELSE
+                UPDATE msgsvc_conversations SET last_message_id = last_id
+                WHERE owner = change.owner AND partner = change.partner;
+            END IF;
+        END IF;
+        totals := totals || total;
+    END LOOP;
+    FOREACH total IN ARRAY totals LOOP
         INSERT INTO msgsvc_mailboxes AS m (owner, total_unread, conversation_count, unread_conversation_count, version)
-        VALUES (whose, total, conversations, unread_conversations, ((random() - 0.5) * 9e18)::bigint)
+        VALUES (
+            total.owner, total.total_unread, total.conversation_count, total.unread_conversation_count,
+            ((random() - 0.5) * 9e18)::bigint
+        )
         ON CONFLICT (owner) DO UPDATE SET
             total_unread = m.total_unread + excluded.total_unread,
             conversation_count = m.conversation_count + excluded.conversation_count,
@@ -275,12 +296,21 @@ CREATE INDEX msgsvc_reply_rights_by_writer ON msgsvc_reply_rights (writer);
 CREATE FUNCTION msgsvc_messages_after_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM msgsvc_count(array_agg(ROW(s.owner, s.partner, m.id, 1, s.unread)::msgsvc_change))
-    FROM rows_after AS m
-    CROSS JOIN LATERAL msgsvc_sides(
-        m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
-        msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
-    ) AS s;
+    PERFORM msgsvc_count(
+        array_agg(
+            ROW(c.owner, c.partner, c.id, NULL, c.unread)::msgsvc_change
+            ORDER BY c.owner COLLATE "C", c.partner COLLATE "C"
+        )
+    )
+    FROM (
+        SELECT s.owner, s.partner, max(m.id) AS id, sum(s.unread) AS unread
+        FROM rows_after AS m
+        CROSS JOIN LATERAL msgsvc_sides(
+            m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
+            msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
+        ) AS s
+        GROUP BY s.owner, s.partner
+    ) AS c;
     INSERT INTO msgsvc_reply_rights AS r (reader, writer)
     SELECT DISTINCT m.recipient_username::text COLLATE "C", m.sender_username::text COLLATE "C"
     FROM rows_after AS m
@@ -295,12 +325,21 @@ $$;
 CREATE FUNCTION msgsvc_messages_after_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM msgsvc_count(array_agg(ROW(s.owner, s.partner, m.id, -1, -s.unread)::msgsvc_change))
-    FROM rows_before AS m
-    CROSS JOIN LATERAL msgsvc_sides(
-        m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
-        msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
-    ) AS s;
+    PERFORM msgsvc_count(
+        array_agg(
+            ROW(c.owner, c.partner, NULL, c.id, c.unread)::msgsvc_change
+            ORDER BY c.owner COLLATE "C", c.partner COLLATE "C"
+        )
+    )
+    FROM (
+        SELECT s.owner, s.partner, max(m.id) AS id, -sum(s.unread) AS unread
+        FROM rows_before AS m
+        CROSS JOIN LATERAL msgsvc_sides(
+            m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
+            msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
+        ) AS s
+        GROUP BY s.owner, s.partner
+    ) AS c;
     RETURN NULL;
 END
 $$;
@@ -309,37 +348,51 @@ $$;
 CREATE FUNCTION msgsvc_messages_after_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM msgsvc_count(array_agg(ROW(owner, partner, id, c.shown, c.unread)::msgsvc_change))
+    PERFORM msgsvc_count(
+        array_agg(
+            ROW(d.owner, d.partner, d.shown_id, d.hidden_id, d.unread)::msgsvc_change
+            ORDER BY d.owner COLLATE "C", d.partner COLLATE "C"
+        )
+    )
     FROM (
         SELECT
             owner,
             partner,
-            id,
-            (a.unread IS NOT NULL)::integer - (b.unread IS NOT NULL)::integer AS shown,
-            coalesce(a.unread, 0) - coalesce(b.unread, 0) AS unread,
-            a.shown_row IS DISTINCT FROM b.shown_row AS is_shown_otherwise
+            max(id) FILTER (WHERE c.sees) AS shown_id,
+            max(id) FILTER (WHERE NOT c.sees) AS hidden_id,
+            sum(c.unread) AS unread
         FROM (
             SELECT
-                s.owner, s.partner, m.id, s.unread,
-                ROW(m.sender_username::text, m.content::text, m.sent_at)::text AS shown_row
-            FROM rows_after AS m
-            CROSS JOIN LATERAL msgsvc_sides(
-                m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
-                msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
-            ) AS s
-        ) AS a
-        FULL JOIN (
-            SELECT
-                s.owner, s.partner, m.id, s.unread,
-                ROW(m.sender_username::text, m.content::text, m.sent_at)::text AS shown_row
-            FROM rows_before AS m
-            CROSS JOIN LATERAL msgsvc_sides(
-                m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
-                msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
-            ) AS s
-        ) AS b USING (owner, partner, id)
-    ) AS c
-    WHERE c.shown <> 0 OR c.unread <> 0 OR c.is_shown_otherwise;
+                owner,
+                partner,
+                id,
+                a.unread IS NOT NULL AS sees,
+                coalesce(a.unread, 0) - coalesce(b.unread, 0) AS unread,
+                a.shown_row IS DISTINCT FROM b.shown_row AS is_shown_otherwise
+            FROM (
+                SELECT
+                    s.owner, s.partner, m.id, s.unread,
+                    ROW(m.sender_username::text, m.content::text, m.sent_at)::text AS shown_row
+                FROM rows_after AS m
+                CROSS JOIN LATERAL msgsvc_sides(
+                    m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
+                    msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
+                ) AS s
+            ) AS a
+            FULL JOIN (
+                SELECT
+                    s.owner, s.partner, m.id, s.unread,
+                    ROW(m.sender_username::text, m.content::text, m.sent_at)::text AS shown_row
+                FROM rows_before AS m
+                CROSS JOIN LATERAL msgsvc_sides(
+                    m.sender_username::text, m.recipient_username::text, msgsvc_sees(m.deleted_at, m.is_deleted_by_sender),
+                    msgsvc_sees(m.deleted_at, m.is_deleted_by_recipient), msgsvc_is_set(m.is_read)
+                ) AS s
+            ) AS b USING (owner, partner, id)
+        ) AS c
+        WHERE c.unread <> 0 OR c.is_shown_otherwise
+        GROUP BY owner, partner
+    ) AS d;
     INSERT INTO msgsvc_reply_rights AS r (reader, writer)
     SELECT DISTINCT a.recipient_username::text COLLATE "C", a.sender_username::text COLLATE "C"
     FROM rows_after AS a

@@ -52,17 +52,49 @@ LIMIT :limit;
 
 -- name: select_messages_up_to
 -- What the caller still sees of the conversation, newest first.
+-- The whole key of the index is compared and ordered by, so that the planner takes it, however few messages it expects
+-- in a conversation.
 SELECT id, is_sent, subject, content, is_read, read_at, sent_at
-FROM msgsvc_visible_messages
-WHERE owner = :caller AND partner = :partner AND id <= :up_to
+FROM (
+    (
+        SELECT id, is_sent, subject, content, is_read, read_at, sent_at
+        FROM msgsvc_sent_messages
+        WHERE (owner, partner) >= (:caller, :partner) AND (owner, partner, id) <= (:caller, :partner, :up_to)
+        ORDER BY owner DESC, partner DESC, id DESC
+        LIMIT :limit
+    )
+    UNION ALL
+    (
+        SELECT id, is_sent, subject, content, is_read, read_at, sent_at
+        FROM msgsvc_received_messages
+        WHERE (owner, partner) >= (:caller, :partner) AND (owner, partner, id) <= (:caller, :partner, :up_to)
+        ORDER BY owner DESC, partner DESC, id DESC
+        LIMIT :limit
+    )
+) AS v
 ORDER BY id DESC
 LIMIT :limit;
 
 -- name: select_messages_after
 -- The same, oldest first.
 SELECT id, is_sent, subject, content, is_read, read_at, sent_at
-FROM msgsvc_visible_messages
-WHERE owner = :caller AND partner = :partner AND id > :after
+FROM (
+    (
+        SELECT id, is_sent, subject, content, is_read, read_at, sent_at
+        FROM msgsvc_sent_messages
+        WHERE (owner, partner, id) > (:caller, :partner, :after) AND (owner, partner) <= (:caller, :partner)
+        ORDER BY owner, partner, id
+        LIMIT :limit
+    )
+    UNION ALL
+    (
+        SELECT id, is_sent, subject, content, is_read, read_at, sent_at
+        FROM msgsvc_received_messages
+        WHERE (owner, partner, id) > (:caller, :partner, :after) AND (owner, partner) <= (:caller, :partner)
+        ORDER BY owner, partner, id
+        LIMIT :limit
+    )
+) AS v
 ORDER BY id
 LIMIT :limit;
 
