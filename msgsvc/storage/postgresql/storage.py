@@ -116,8 +116,11 @@ class PostgresqlStorage(Storage):
     def _end(self, connection: Connection) -> None:
         """Rolls back what is open, and gives the connection back. One that is in doubt is closed."""
         with suppress(psycopg.Error):
-            if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            if connection.pgconn.transaction_status == TransactionStatus.INTRANS:
                 connection.send_rollback()
+            elif connection.pgconn.transaction_status == TransactionStatus.INERROR:
+                # psycopg counts statements as prepared that the server has skipped after an error, until it sees this.
+                connection.execute(b"ROLLBACK")
         self._pool.give_back(connection)
 
     def batch(self) -> AbstractContextManager[None]:
