@@ -10,9 +10,16 @@ from psycopg.adapt import Dumper
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import TextLoader
 
-from msgsvc.storage.base import Row
+from msgsvc.storage.base import Row, StorageError
 from msgsvc.storage.postgresql.errors import storage_error
 from msgsvc.storage.postgresql.statements import Statement
+
+_IN_RECOVERY = "0A000"
+"""SQLSTATE of a writing transaction that would begin on a standby: feature not supported."""
+
+
+class StaleConnectionError(StorageError):
+    """A connection that has served before cannot begin a writing transaction. Nothing was written."""
 
 
 class _FlagDumper(Dumper):
@@ -53,12 +60,15 @@ class Connection(psycopg.Connection[Row]):
             timeout = max(0.0, self.deadline - time.monotonic())
         return super().wait(gen, interval, timeout=timeout)
 
-
-    def command(self, text: bytes) -> None:
-        """Runs a command without parameters and rows. The deadline counts; execute() would take twice the CPU time."""
+    def settle(self) -> None:
+        """Takes the answer to send_rollback()."""
         if self.is_ending:
             self.is_ending = False
             self.wait(generators.fetch_many(self.pgconn))
+
+    def command(self, text: bytes) -> None:
+        """Runs a command without parameters and rows. The deadline counts; execute() would take twice the CPU time."""
+        self.settle()
         self.pgconn.send_query(text)
         for result in self.wait(generators.execute(self.pgconn)):
             if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
@@ -105,15 +115,31 @@ class Snapshot:
 
 
 class Transaction(Snapshot):
-    """Runs named statements in a writing transaction, with the locks that they begin with."""
+    """Runs named statements in a writing transaction, with the locks that they begin with.
+
+    It begins with the first statement. What comes before a statement travels with it, in one round trip.
+    """
+
+    def __init__(self, connection: Connection, statements: Mapping[str, Statement], begin: bytes) -> None:
+        super().__init__(connection, statements)
+        self._begin: tuple[bytes, ...] = (begin,)
 
     def _send(self, statement: Statement, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
-        if not statement.locks:
+        begin, self._begin = self._begin, ()
+        if not begin and not statement.locks:
             return self._connection.execute(statement.command, parameters)
-        with self._connection.pipeline():
-            for lock in statement.locks:
-                self._connection.execute(lock, parameters)
-            return self._connection.execute(statement.command, parameters)
+        try:
+            self._connection.settle()
+            with self._connection.pipeline():
+                for earlier in begin + statement.locks:
+                    self._connection.execute(earlier, parameters)
+                return self._connection.execute(statement.command, parameters)
+        except psycopg.Error as error:
+            if begin and (self._connection.closed or error.sqlstate == _IN_RECOVERY):
+                self._connection.close()
+                if not self._connection.is_new:
+                    raise StaleConnectionError("storage_unavailable", "the connection was cut while idle") from error
+            raise
 
     def run(self, name: str, **parameters: object) -> int:
         """Runs the statement; the number of rows it changed."""

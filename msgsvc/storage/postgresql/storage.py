@@ -64,6 +64,11 @@ class PostgresqlStorage(Storage):
         while True:
             try:
                 return self._write_once(work, deadline)
+            except wire.StaleConnectionError:
+                self._pool.close_idle()
+                if time.monotonic() > deadline:
+                    raise
+                continue
             except StorageError as error:
                 if not is_conflict(error) or time.monotonic() + pause > deadline:
                     raise
@@ -71,13 +76,19 @@ class PostgresqlStorage(Storage):
             pause *= 2
 
     def _write_once(self, work: Callable[[Transaction], Result], deadline: float) -> Result:
-        connection = self._begin(_WRITE, deadline)
+        connection = self._take(deadline)
         try:
-            result = work(wire.Transaction(connection, self._statements))
+            result = work(wire.Transaction(connection, self._statements, _WRITE))
             self._commit(connection)
         finally:
             self._end(connection)
         return result
+
+    def _take(self, deadline: float) -> Connection:
+        try:
+            return self._pool.take(deadline)
+        except psycopg.Error as error:
+            raise storage_error(error) from error
 
     def _begin(self, command: bytes, deadline: float) -> Connection:
         """A connection in a new transaction. One that was cut while it was idle is replaced.
@@ -85,10 +96,7 @@ class PostgresqlStorage(Storage):
         Raises StorageError.
         """
         while True:
-            try:
-                connection = self._pool.take(deadline)
-            except psycopg.Error as error:
-                raise storage_error(error) from error
+            connection = self._take(deadline)
             try:
                 connection.command(command)
             except psycopg.Error as error:

@@ -1,8 +1,7 @@
 -- name: insert_message
 -- Both people exist: the foreign keys hold, and the sending rule was decided in the same transaction.
--- The conversation is locked before the id is drawn, so its ids become visible in their order.
+-- select_sending_facts has locked the conversation before the id is drawn, so its ids become visible in their order.
 -- The flags are named because a table that Django made has no defaults, and are of either type there.
-SELECT pg_advisory_xact_lock(msgsvc_conversation_key(:sender, :recipient));
 INSERT INTO messages (
     sender_username, recipient_username, subject, content, sent_at, created_at,
     is_read, is_deleted_by_sender, is_deleted_by_recipient

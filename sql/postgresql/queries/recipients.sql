@@ -1,8 +1,10 @@
 -- name: select_sending_facts
 -- Everything that decides whether the sender may write to the recipient; no row where there is no recipient.
 -- The names are compared twice because a host's column may fold case, and names are compared exactly.
--- Who writes holds the recipient too, so that no block, suspension or change of role comes in between.
+-- Who writes holds the recipient too, so that no block, suspension or change of role comes in between; and the
+-- conversation, for insert_message.
 SELECT pg_advisory_xact_lock_shared(hashtextextended('msgsvc account ' || CAST(:recipient AS text), 0));
+SELECT pg_advisory_xact_lock(msgsvc_conversation_key(:sender, :recipient));
 SELECT
     (SELECT role FROM users WHERE username = :sender AND username::text COLLATE "C" = :sender),
     r.role,
