@@ -145,6 +145,14 @@ def test_the_exceptions_are_needed(filled: Connection, name: str) -> None:
     assert re.search(r"Seq Scan|Index Only Scan|Index Scan", plan(filled, POSTGRESQL[name], name))
 
 
+@pytest.mark.parametrize("name", ["select_messages_up_to", "select_messages_after"])
+def test_a_page_of_a_long_conversation_reads_no_more_than_the_page(filled: Connection, name: str) -> None:
+    given = {"caller": "u2", "partner": "u1", "up_to": 10**9, "after": 0, "limit": 20}
+    lines = "\n".join(line for (line,) in filled.execute(b"EXPLAIN ANALYZE " + POSTGRESQL[name].command, given))
+    rows_read = [float(rows) for rows in re.findall(r"actual time=\S+ rows=([0-9.]+)", lines)]
+    assert 20 <= max(rows_read) <= 2 * 20, lines
+
+
 def result_columns(connection: Connection, name: str) -> int | None:
     """How many columns the statement gives; None where it gives no rows."""
     with connection.transaction(force_rollback=True):
