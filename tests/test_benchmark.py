@@ -5,6 +5,7 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 from requirements import needs
 
 from tests.benchmark import report
@@ -48,6 +49,28 @@ def test_every_call_is_measured_without_an_error(tmp_path: Path) -> None:
         assert float(figure["ratio"]) > 0
     assert {"inbox-page-90", "conversation-deep", "plain lock", "group commit"} <= {row[0] for row in rows}
     assert len(list(ET.parse(plot).getroot())) > len(CALLS)
+
+
+@pytest.mark.postgresql
+def test_every_call_is_measured_on_postgresql(tmp_path: Path) -> None:
+    table = tmp_path / "table.md"
+
+    done = run(tmp_path, "-m", "tests.benchmark", "--engine", "postgresql", "--markdown", str(table))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls, growth, _ = tables(table)
+    round_trips = {row["call"]: float(row["round trips"]) for row in calls}
+    assert round_trips == {
+        "inbox": 5,
+        "conversation": 5,
+        "unread-304": 4,
+        "unread": 4,
+        "send": 4,
+        "read": 3,
+        "delete": 3,
+    }
+    assert all(row["errors"] == "0" and float(row["server CPU µs"]) > 0 for row in calls)
+    assert {"inbox-page-90", "conversation-deep"} <= {row["p50 ms"] for row in growth}
 
 
 def test_a_call_that_fails_fails_the_benchmark(tmp_path: Path) -> None:

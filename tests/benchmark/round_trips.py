@@ -3,9 +3,10 @@
 import selectors
 import socket
 import socketserver
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SOCKET = ".s.PGSQL.5432"
@@ -20,6 +21,7 @@ class RoundTrips(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, directory: Path, target: Path) -> None:
         self.counted = 0
+        self.directory = directory
         self.target = target
         super().__init__(str(directory / SOCKET), _Connection)
 
@@ -28,7 +30,11 @@ class _Connection(socketserver.BaseRequestHandler):
     server: RoundTrips
 
     def handle(self) -> None:
-        with socket.socket(socket.AF_UNIX) as target, selectors.DefaultSelector() as selector:
+        with (
+            suppress(ConnectionError),
+            socket.socket(socket.AF_UNIX) as target,
+            selectors.DefaultSelector() as selector,
+        ):
             target.connect(str(self.server.target / SOCKET))
             selector.register(self.request, selectors.EVENT_READ, target)
             selector.register(target, selectors.EVENT_READ, self.request)
@@ -45,10 +51,9 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def counting(directory: Path, target: Path) -> Iterator[RoundTrips]:
-    """A proxy in the directory for the server whose socket is in the target."""
-    directory.mkdir(mode=0o700)
-    with RoundTrips(directory, target) as proxy:
+def counting(target: Path) -> Iterator[RoundTrips]:
+    """A proxy for the server whose socket is in the target. Its own needs a short path."""
+    with tempfile.TemporaryDirectory(prefix="msgsvc-") as directory, RoundTrips(Path(directory), target) as proxy:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         try:
             yield proxy
