@@ -122,13 +122,13 @@ class PostgresqlStorage(Storage):
             raise storage_error(error) from error
 
     def _end(self, connection: Connection) -> None:
-        """Rolls back what is open, and gives the connection back. One that is in doubt is closed."""
+        """Rolls back what is open, and gives the connection back. One that is in doubt is closed.
+
+        So is one on which a statement failed: psycopg counts as prepared what the server has skipped after the error.
+        """
         with suppress(psycopg.Error):
             if connection.pgconn.transaction_status == TransactionStatus.INTRANS:
                 connection.send_rollback()
-            elif connection.pgconn.transaction_status == TransactionStatus.INERROR:
-                # psycopg counts statements as prepared that the server has skipped after an error, until it sees this.
-                connection.execute(b"ROLLBACK")
         self._pool.give_back(connection)
 
     def batch(self) -> AbstractContextManager[None]:
