@@ -25,7 +25,9 @@ POOL_SIZE = 16
 CONFLICT_PAUSE_SECONDS = 0.01
 """Pause before the first repetition; it doubles each time, and half of it is drawn at random."""
 
-_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan"
+"""No plan of a reading statement depends on the values, and making one takes longer than reading a page."""
+
 _WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
 """A statement timeout would end the wait for a synchronous standby, and the commit would look like any other."""

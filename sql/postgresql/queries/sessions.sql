@@ -61,7 +61,10 @@ WHERE ends_at > last_used_at + :idle_seconds OR ends_at > created_at + :max_seco
 
 -- name: select_ended_sessions
 -- Whether there is a session to delete.
-SELECT 1 FROM msgsvc_sessions WHERE ends_at <= :now OR last_used_at > :believed_until LIMIT 1;
+(SELECT 1 FROM msgsvc_sessions WHERE ends_at <= :now ORDER BY ends_at LIMIT 1)
+UNION ALL
+(SELECT 1 FROM msgsvc_sessions WHERE last_used_at > :believed_until ORDER BY last_used_at DESC LIMIT 1)
+LIMIT 1;
 
 -- name: delete_ended_sessions
 -- A session of the future was opened or used by a wrong clock, and has ended as well.
