@@ -6,8 +6,8 @@ All three have the same tables: accounts with more columns than msgsvc needs, an
 # ruff: noqa: PLC0415 (most of Django can only be imported once it is configured)
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from http.cookies import SimpleCookie
 from typing import Any
 from wsgiref.validate import validator
@@ -17,6 +17,7 @@ import flask
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from support import connected
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.security import check_password_hash, generate_password_hash
 from werkzeug.test import Client
@@ -25,6 +26,7 @@ from werkzeug.wrappers import Request, Response
 import msgsvc
 import msgsvc.django
 import msgsvc.flask
+from msgsvc.storage.engines import is_uri
 
 PASSWORD = "correct horse"
 PASSWORD_HASH = generate_password_hash(PASSWORD, method="pbkdf2:sha256:1")
@@ -59,16 +61,20 @@ def create_host_database(path: str) -> None:
         connection.commit()
 
 
-def script(path: str, statements: str) -> None:
-    """Runs several statements on the file."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(statements)
+def script(database: str, statements: str) -> None:
+    """Runs several statements."""
+    if is_uri(database):
+        rows(database, statements)
+    else:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.executescript(statements)
 
 
-def rows(path: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+def rows(database: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     """Runs and commits plain SQL on a separate connection, like a host's own code."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        return connection.execute(sql, parameters).fetchall()
+    with closing(connected(database)) as connection:
+        cursor = connection.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
 
 
 def mounted(site: Wsgi, messages: Wsgi, at: str = "/api/messages") -> Wsgi:
@@ -99,16 +105,22 @@ class Site:
         return browser
 
 
-def flask_site(path: str, *, dispatched: bool = False) -> Site:
+def flask_site(
+    path: str, *, dispatched: bool = False, password_hash_of: Callable[[str], str | None] | None = None
+) -> Site:
     """Messages as a blueprint, or beside the site behind a dispatcher."""
     site = flask.Flask(__name__)
     site.secret_key = "not secret here"
 
+    def select_password_hash(username: str) -> str | None:
+        found = rows(path, "SELECT password_hash FROM users WHERE username = ?", username)
+        return found[0][0] if found else None
+
     @site.post("/login")
     def login() -> str:
         form = flask.request.form
-        found = rows(path, "SELECT password_hash FROM users WHERE username = ?", form["username"])
-        if not found or not check_password_hash(found[0][0], form["password"]):
+        password_hash = (password_hash_of or select_password_hash)(form["username"])
+        if not password_hash or not check_password_hash(password_hash, form["password"]):
             flask.abort(403)
         flask.session["username"] = form["username"]
         return "welcome"
@@ -217,17 +229,40 @@ def configure_django() -> None:
         django.setup()
 
 
+@contextmanager
+def django_database(settings: dict[str, object]) -> Iterator[None]:
+    """Gives Django this database for the length of the block."""
+    from django.db import connections
+
+    before = connections.settings["default"]
+    connections["default"].close()
+    connections.settings["default"] = connections.configure_settings({"default": settings})["default"]
+    del connections["default"]
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        connections.settings["default"] = before
+        del connections["default"]
+
+
 def create_django_database(path: str) -> None:
     """Django's own tables and accounts; a trigger copies each account into the host's ``users``."""
-    from django.contrib.auth.models import User
-    from django.core.management import call_command
     from django.db import connection
 
     connection.close()
     connection.settings_dict["NAME"] = path
+    fill_django_database(lambda: script(path, HOST_TABLES + DJANGO_ACCOUNTS))
+
+
+def fill_django_database(create_host_tables: Callable[[], None]) -> None:
+    """Creates Django's tables, the host's, and the accounts."""
+    from django.contrib.auth.models import User
+    from django.core.management import call_command
+    from django.db import connection
+
     call_command("migrate", verbosity=0)
-    with closing(sqlite3.connect(path)) as host:
-        host.executescript(HOST_TABLES + DJANGO_ACCOUNTS)
+    create_host_tables()
     for name, role in ROLES.items():
         User.objects.create_user(name, f"{name}@example.org", PASSWORD, first_name=role, is_superuser=role == "admin")
     connection.close()
@@ -240,8 +275,9 @@ def django_site(path: str, *, dispatched: bool = False) -> Site:
     from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
     from django.db import close_old_connections, connection
 
-    connection.close()
-    connection.settings_dict["NAME"] = path
+    if not is_uri(path):
+        connection.close()
+        connection.settings_dict["NAME"] = path
 
     def logged_in(environ: Any) -> str | None:
         request = WSGIRequest(dict(environ))

@@ -123,6 +123,13 @@ def new_database(*, empty: bool = False) -> str:
     return uri_of(name)
 
 
+def copy_of(uri: str) -> str:
+    """The URI of a copy of a database that nobody uses meanwhile."""
+    name, copied = f"test_{os.getpid()}_{next(_numbers)}", conninfo_to_dict(uri)["dbname"]
+    _create(name, copied)
+    return uri.replace(f"/{copied}", f"/{name}")
+
+
 def drop_database(uri: str) -> None:
     """Ends the sessions on the database. Empties it for the next test where its schema is as it was, else drops it."""
     name = conninfo_to_dict(uri)["dbname"]
@@ -180,9 +187,8 @@ class Host:
     """A connection for a host's own SQL, with the sqlite3 module's placeholders and times as text."""
 
     def __init__(self, uri: str) -> None:
-        self._connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(
-            uri, autocommit=True, options="-c TimeZone=UTC -c DateStyle=ISO"
-        )
+        self._connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(uri, autocommit=True)
+        self._connection.execute("SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO'")
         self._connection.adapters.register_loader("timestamptz", _TimeLoader)
 
     def execute(

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import hosts
+import postgresql_hosts
+import postgresql_server
 import pytest
 from hosts import Site
 
@@ -19,6 +21,12 @@ def django_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     hosts.configure_django()
     hosts.create_django_database(str(path))
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def django_database_on_postgresql() -> str:
+    hosts.configure_django()
+    return postgresql_hosts.create_django_database()
 
 
 @pytest.fixture
@@ -38,16 +46,37 @@ SITES = {
 }
 
 
-@pytest.fixture(params=SITES)
+@pytest.fixture(
+    params=[*SITES, *(pytest.param(f"{name} postgresql", marks=pytest.mark.postgresql) for name in ("flask", "django"))]
+)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    path = tmp_path / "site.db"
-    if request.param.startswith("django"):
-        path.write_bytes(request.getfixturevalue("django_database"))
+    if request.param.endswith("postgresql"):
+        site = request.getfixturevalue(f"{request.param.split()[0]}_site_on_postgresql")
     else:
-        hosts.create_host_database(str(path))
-    site = SITES[request.param](str(path))
+        path = tmp_path / "site.db"
+        if request.param.startswith("django"):
+            path.write_bytes(request.getfixturevalue("django_database"))
+        else:
+            hosts.create_host_database(str(path))
+        site = SITES[request.param](str(path))
     yield site
     site.messages.close()
+
+
+@pytest.fixture
+def flask_site_on_postgresql() -> Iterator[Site]:
+    """Its accounts are found by SQLAlchemy."""
+    uri = postgresql_hosts.create_flask_database()
+    yield postgresql_hosts.flask_site(uri)
+    postgresql_server.drop_database(uri)
+
+
+@pytest.fixture
+def django_site_on_postgresql(django_database_on_postgresql: str) -> Iterator[Site]:
+    uri = postgresql_server.copy_of(django_database_on_postgresql)
+    with hosts.django_database(postgresql_hosts.settings_of_django(uri)):
+        yield hosts.django_site(uri)
+    postgresql_server.drop_database(uri)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from embedded import SEND, as_remote_user, post, read
 from hosts import ROLES, Site, rows
 from support import faults
 
+from msgsvc.storage.engines import is_uri
+
 
 def test_messages_travel_between_people_who_logged_in_at_the_host(site: Site) -> None:
     thea, uma = site.browser("thea"), site.browser("uma")
@@ -72,17 +74,36 @@ def test_every_path_outside_the_mount_stays_the_hosts(site: Site, path: str) -> 
     assert site.browser("adam").get(path, buffered=True).text == "the host's page"
 
 
+TABLES = ("users", "sessions", "blocks", "audit", "auth_user", "django_session")
+
+
+def objects_on_tables(database: str) -> set[tuple[str, str]]:
+    """Name and definition of the host's tables and of what is on them; the columns of a table are its definition."""
+    if not is_uri(database):
+        return set(rows(database, f"SELECT name, sql FROM sqlite_master WHERE tbl_name IN {TABLES}"))
+    statement = f"""
+        WITH t AS (SELECT oid FROM pg_class WHERE relname IN {TABLES} AND pg_table_is_visible(oid))
+        SELECT attname, concat_ws(' ', attrelid::regclass, format_type(atttypid, atttypmod), attnotnull)
+        FROM pg_attribute INNER JOIN t ON t.oid = attrelid
+        UNION
+        SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index INNER JOIN t ON t.oid = indrelid
+        UNION
+        SELECT conname, pg_get_constraintdef(c.oid) FROM pg_constraint AS c INNER JOIN t ON t.oid = conrelid
+        UNION
+        SELECT tgname, pg_get_triggerdef(g.oid) FROM pg_trigger AS g INNER JOIN t ON t.oid = tgrelid
+        WHERE NOT tgisinternal
+    """
+    return set(rows(database, statement))
+
+
 def test_tables_of_the_host_are_left_alone(site: Site) -> None:
-    tables = ("users", "sessions", "blocks", "audit", "auth_user", "django_session")
-    of_host = f"SELECT name, sql FROM sqlite_master WHERE tbl_name IN {tables} ORDER BY name"
-    untouched = f"SELECT name, sql FROM sqlite_master WHERE tbl_name NOT LIKE 'msgsvc%' AND tbl_name IN {tables}"
-    before = rows(site.path, of_host)
+    before = objects_on_tables(site.path)
     thea = site.browser("thea")
     post(thea, "uma")
     thea.put("/api/messages/blocks/uma", buffered=True)
     site.browser("adam").get("/api/messages/admin/conversation/thea/uma?reason=asked", buffered=True)
-    assert rows(site.path, of_host) == before
-    own = {name for name, _ in rows(site.path, untouched) if name.startswith("msgsvc")}
+    assert objects_on_tables(site.path) == before
+    own = {name for name, _ in before if name.startswith("msgsvc")}
     assert own == {name for name in own if name.startswith(("msgsvc_accounts_after_", "msgsvc_users_after_"))}
     assert rows(site.path, "SELECT colour FROM blocks") == [("red",)]
     assert rows(site.path, "SELECT invoice FROM audit") == [("paid",)]
