@@ -80,6 +80,11 @@ class Connection(psycopg.Connection[Row]):
         self.is_ending = True
 
 
+def rows(connection: Connection, statement: str, *parameters: object) -> list[Row]:
+    """The rows of a statement with the driver's placeholders. Raises psycopg.Error."""
+    return connection.execute(statement.encode(), parameters).fetchall()
+
+
 class Snapshot:
     """Runs named statements in a reading transaction. They take no locks; see base.Snapshot."""
 

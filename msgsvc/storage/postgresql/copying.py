@@ -9,13 +9,12 @@ from msgsvc.storage.base import MigrationError, Row
 from msgsvc.storage.postgresql import schema
 from msgsvc.storage.postgresql.connection import Connection
 from msgsvc.storage.postgresql.errors import storage_error
-from msgsvc.storage.postgresql.migrations import columns_of, migrate, pending
+from msgsvc.storage.postgresql.host_tables import columns_of
+from msgsvc.storage.postgresql.migrations import migrate, pending
 from msgsvc.storage.postgresql.uri import connection_string, shown
 from msgsvc.storage.sql_files import load_migrations
 
 _FETCHED_AT_A_TIME = 1000
-_NUMBERED = ("messages", "msgsvc_sessions", "msgsvc_audit")
-"""The tables whose ids are drawn from a sequence."""
 
 
 class _Tables:
@@ -43,10 +42,6 @@ class _Tables:
                 copy.write_row([_storable(value) for value in row])
 
     def complete(self) -> None:
-        for table in _NUMBERED:
-            self._connection.execute(
-                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}".encode()
-            )
         schema.restore(self._connection)
 
 

@@ -17,6 +17,9 @@ _CREATE = re.compile(
 )
 _BASIS = {"VIEW": r"\bFROM (\w+)", "INDEX": r"\bON (\w+)", "TRIGGER": r"\bON (\w+)"}
 
+_NUMBERED = ("messages", "msgsvc_sessions", "msgsvc_audit")
+"""The tables whose ids are drawn from a sequence."""
+
 _PRESENT = """
 SELECT relname::text, '' FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)
 UNION
@@ -54,7 +57,10 @@ def missing_objects(connection: Connection) -> list[str]:
 
 
 def restore(connection: Connection) -> None:
-    """Creates what is missing, in the caller's transaction, and counts anew what is derived."""
+    """Creates what is missing, in the caller's transaction, and counts anew what is derived.
+
+    The ids of rows that were copied into a table have not been drawn from its sequence.
+    """
     while missing := missing_objects(connection):
         # A view takes those that read it along when it is dropped, so they are missing only then.
         for name in missing:
@@ -62,6 +68,10 @@ def restore(connection: Connection) -> None:
             on_table = f" ON {basis}" if kind == "TRIGGER" else " CASCADE"
             connection.execute(f"DROP {kind} IF EXISTS {name}{on_table}".encode())
             connection.execute(sql.encode())
+    for table in _NUMBERED:
+        sequence = f"pg_get_serial_sequence('{table}', 'id')::regclass"
+        statement = f"SELECT setval({sequence}, greatest(max(id), pg_sequence_last_value({sequence}))) FROM {table}"
+        connection.execute(statement.encode())
     connection.execute("SELECT msgsvc_recount()")
 
 

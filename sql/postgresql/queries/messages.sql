@@ -1,12 +1,15 @@
 -- name: insert_message
 -- Both people exist: the foreign keys hold, and the sending rule was decided in the same transaction.
 -- select_sending_facts has locked the conversation before the id is drawn, so its ids become visible in their order.
--- The flags are named because a table that Django made has no defaults, and are of either type there.
+-- The flags are named because a table that Django made has no defaults, and are of either type there. Its times may have
+-- no time zone; the cast converts to either type.
 INSERT INTO messages (
     sender_username, recipient_username, subject, content, sent_at, created_at,
     is_read, is_deleted_by_sender, is_deleted_by_recipient
 )
-VALUES (:sender, :recipient, :subject, :content, :now, :now, '0', '0', '0')
+VALUES (
+    :sender, :recipient, :subject, :content, CAST(:now AS timestamptz), CAST(:now AS timestamptz), '0', '0', '0'
+)
 RETURNING id;
 
 -- name: upsert_send_limit

@@ -1,0 +1,90 @@
+"""The tables users and messages where a host already has them: what they must offer, and the columns they lack."""
+
+import re
+
+from msgsvc.storage.base import MigrationError
+from msgsvc.storage.postgresql.connection import Connection, rows
+
+_IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
+_FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
+_FILLED_BY_A_SEND = ["sender_username", "recipient_username", "content", "sent_at", "created_at"]
+
+
+def columns_of(connection: Connection, table: str) -> dict[str, str]:
+    """The type of each column, by name; empty where there is no table."""
+    return dict(
+        rows(
+            connection,
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+            table,
+        )
+    )
+
+
+def _is_unique(connection: Connection, table: str, column: str) -> bool:
+    return bool(
+        rows(
+            connection,
+            "SELECT 1 FROM pg_index AS i"
+            " INNER JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
+            " WHERE i.indrelid = to_regclass(%s) AND a.attname = %s"
+            " AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL",
+            table,
+            column,
+        )
+    )
+
+
+def check_users(connection: Connection) -> None:
+    """Raises MigrationError where a host's table cannot be used as it is."""
+    columns = columns_of(connection, "users")
+    if not columns:
+        return
+    missing = {"username", "role"} - columns.keys()
+    if missing:
+        raise MigrationError(f"the table users lacks the column {' and '.join(sorted(missing))}")
+    if not _is_unique(connection, "users", "username"):
+        raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
+
+
+def complete_messages(connection: Connection, first_migration: str) -> None:
+    """Adds the columns that an older table lacks. Raises MigrationError where one is missing that cannot be added."""
+    columns = columns_of(connection, "messages")
+    if not columns:
+        return
+    missing = _IDENTITY_COLUMNS - columns.keys()
+    if missing:
+        raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
+    if columns["id"] not in ("integer", "bigint") or not _is_unique(connection, "messages", "id"):
+        raise MigrationError("the table messages must have id as its integer or bigint PRIMARY KEY")
+    for name, (kind, default) in _specified_columns(first_migration).items():
+        if name in columns:
+            continue
+        connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {kind}".encode())
+        source = _FILLED_FROM.get(name)
+        if source in columns:
+            value = f"({source} IS NOT NULL)::integer" if name == "is_read" else source
+            connection.execute(f"UPDATE messages SET {name} = {value}".encode())
+        if default:
+            connection.execute(f"ALTER TABLE messages ALTER COLUMN {name} SET DEFAULT {default}".encode())
+
+
+def refuse_columns_not_filled(connection: Connection) -> None:
+    """Raises MigrationError naming a column that makes every send fail."""
+    statement = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('messages') AND attnum > 0"
+        " AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = '' AND attname <> ALL (%s)"
+    )
+    for (name,) in rows(connection, statement, _FILLED_BY_A_SEND):
+        raise MigrationError(
+            f"the column {name} of the table messages is NOT NULL without a default, and a send cannot fill it; "
+            "give it a default"
+        )
+
+
+def _specified_columns(first_migration: str) -> dict[str, tuple[str, str]]:
+    """Type and default of each column that messages has in a new database and a host's may lack."""
+    (table,) = re.findall(r"CREATE TABLE IF NOT EXISTS messages \(\n(.*?)\n\);", first_migration, flags=re.DOTALL)
+    columns = re.findall(r"^ +(\w+) (\w+)(?: DEFAULT (\S+?))?,?$", table, flags=re.MULTILINE)
+    return {name: (kind, default) for name, kind, default in columns}
