@@ -37,6 +37,17 @@ def host_path(tmp_path: Path) -> str:
     return path
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def host_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A host's database on each engine; msgsvc has not seen it yet."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("host_path")
+    else:
+        uri = postgresql_hosts.create_flask_database()
+        yield uri
+        postgresql_server.drop_database(uri)
+
+
 SITES = {
     "flask": hosts.flask_site,
     "flask dispatcher": partial(hosts.flask_site, dispatched=True),

@@ -33,18 +33,17 @@ def wait(*pids):
 """
 
 
-def forked_messages(host_path: str, script: str) -> list[str]:
+def forked_messages(database: str, script: str) -> list[str]:
     """Runs the script, checks the database, and returns the contents of all messages."""
-    run_python(FORK + textwrap.dedent(script), host_path)
-    assert rows(host_path, "PRAGMA integrity_check") == [("ok",)]
-    assert faults(host_path) == []
-    return sorted(content for (content,) in rows(host_path, "SELECT content FROM messages"))
+    run_python(FORK + textwrap.dedent(script), database)
+    assert faults(database) == []
+    return sorted(content for (content,) in rows(database, "SELECT content FROM messages"))
 
 
 @pytest.mark.parametrize("used_before", [False, True])
-def test_application_made_before_a_fork_works_in_parent_and_child(host_path: str, used_before: bool) -> None:
+def test_application_made_before_a_fork_works_in_parent_and_child(host_database: str, used_before: bool) -> None:
     contents = forked_messages(
-        host_path,
+        host_database,
         f"""
         if {used_before}:
             send("thea", "uma", "before")
@@ -93,14 +92,14 @@ def test_no_connection_crosses_a_fork(host_path: str) -> None:
     assert contents == ["before", *["child"] * 101, *["other"] * 30]
 
 
-def test_child_forked_during_a_write_can_write(host_path: str) -> None:
+def test_child_forked_during_a_write_can_write(host_database: str) -> None:
     contents = forked_messages(
-        host_path,
+        host_database,
         """
         writing, forked_now = threading.Event(), threading.Event()
         def slow(transaction):
-            transaction.execute("INSERT INTO messages (sender_username, recipient_username, content)"
-                                " VALUES ('thea', 'uma', 'slow')")
+            message = {"recipient": "uma", "subject": None, "content": "slow", "now": "2026-02-05 10:30:45"}
+            transaction.one("insert_message", sender="thea", **message)
             writing.set()
             forked_now.wait(1)
         thread = threading.Thread(target=app.services.database.write, args=[slow])
