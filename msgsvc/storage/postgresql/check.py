@@ -19,7 +19,7 @@ def check(uri: str, progress: Progress) -> Iterator[str]:
     """A line for each fault: schema, and the summaries against a full recount. Raises StorageError."""
     try:
         with closing(Connection.open(connection_string(uri))) as connection:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.begin(b"ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute("SET LOCAL statement_timeout = 0")
             yield from _faults(connection, progress)
     except psycopg.Error as error:

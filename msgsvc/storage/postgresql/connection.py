@@ -1,12 +1,14 @@
 """One connection whose every wait has a deadline, and the running of named statements on it."""
 
+import re
 import time
 from collections.abc import Generator, Mapping
 
 import psycopg
-from psycopg import generators
+from psycopg import generators, sql
 from psycopg.abc import RV, PQGen
 from psycopg.adapt import Dumper
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import TextLoader
 
@@ -16,6 +18,9 @@ from msgsvc.storage.postgresql.statements import Statement
 
 _IN_RECOVERY = "0A000"
 """SQLSTATE of a writing transaction that would begin on a standby: feature not supported."""
+
+_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)")
+"""A setting in the connection's options, as PostgreSQL's command line takes it."""
 
 
 class StaleConnectionError(StorageError):
@@ -43,8 +48,11 @@ class Connection(psycopg.Connection[Row]):
     deadline: float | None = None
     """The monotonic time until which the server must have answered: one that is stopped keeps its sockets open."""
 
+    _settings: tuple[bytes, ...] = ()
+    """What each transaction begins with behind a pooler."""
+
     @classmethod
-    def open(cls, conninfo: str) -> "Connection":
+    def open(cls, conninfo: str, deadline: float | None = None) -> "Connection":
         """A new connection. Raises psycopg.Error."""
         connection = cls.connect(conninfo, autocommit=True)
         connection.adapters.register_dumper(int, Int8Dumper)
@@ -52,7 +60,38 @@ class Connection(psycopg.Connection[Row]):
         # Times stay text in ISO form, whatever a host has stored: Python's have no infinity and no year 10000.
         connection.adapters.register_loader("timestamp", TextLoader)
         connection.adapters.register_loader("timestamptz", TextLoader)
+        connection.deadline = deadline
+        try:
+            connection._adapt_to_pooler(conninfo)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _adapt_to_pooler(self, conninfo: str) -> None:
+        """A pooler such as PgBouncer may give each transaction another session of the server.
+
+        Then statements prepared before are unknown and the settings of the connection's options are not in force. A
+        pooler tells the client another process id than the session has.
+        """
+        ((session_id,),) = rows(self, "SELECT pg_backend_pid()")
+        if session_id == self.info.backend_pid:
+            return
+        self.prepare_threshold = None
+        options = _OPTION.findall(str(conninfo_to_dict(conninfo)["options"]))
+        settings = sql.SQL(", ").join(
+            sql.SQL("set_config({}, {}, TRUE)").format(name.replace("-", "_"), re.sub(r"\\(.)", r"\1", value))
+            for name, value in options
+        )
+        self._settings = (sql.SQL("SELECT {}").format(settings).as_bytes(self),)
+
+    def beginning(self, mode: bytes) -> tuple[bytes, ...]:
+        """The commands that begin a transaction, with the settings of the connection's options."""
+        return (b"BEGIN " + mode, *self._settings)
+
+    def begin(self, mode: bytes = b"") -> None:
+        """Begins a transaction."""
+        self.command(b"; ".join(self.beginning(mode)))
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """See psycopg."""
@@ -125,9 +164,9 @@ class Transaction(Snapshot):
     It begins with the first statement. What comes before a statement travels with it, in one round trip.
     """
 
-    def __init__(self, connection: Connection, statements: Mapping[str, Statement], begin: bytes) -> None:
+    def __init__(self, connection: Connection, statements: Mapping[str, Statement], mode: bytes) -> None:
         super().__init__(connection, statements)
-        self._begin: tuple[bytes, ...] = (begin,)
+        self._begin = connection.beginning(mode)
 
     def _send(self, statement: Statement, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
         begin, self._begin = self._begin, ()

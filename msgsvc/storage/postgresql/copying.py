@@ -51,11 +51,11 @@ def _storable(value: object) -> object:
 
 
 @contextmanager
-def _transaction(uri: str, begin: bytes) -> Iterator[Connection]:
+def _transaction(uri: str, mode: bytes = b"") -> Iterator[Connection]:
     """A transaction without time limits, committed at the end of the block."""
     try:
         with closing(Connection.open(connection_string(uri))) as connection:
-            connection.execute(begin)
+            connection.begin(mode)
             connection.execute("SET LOCAL statement_timeout = 0")
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
@@ -67,7 +67,7 @@ def _transaction(uri: str, begin: bytes) -> Iterator[Connection]:
 @contextmanager
 def source(uri: str) -> Iterator[_Tables]:
     """The tables as one transaction sees them. Raises MigrationError, StorageError."""
-    with _transaction(uri, b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+    with _transaction(uri, b"ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
         if pending(connection, load_migrations("postgresql")):
             raise MigrationError(f"{shown(uri)} has not the present schema; run msgsvc migrate")
         yield _Tables(connection)
@@ -77,7 +77,7 @@ def source(uri: str) -> Iterator[_Tables]:
 def destination(uri: str) -> Iterator[_Tables]:
     """The tables, locked until they are committed at the end of the block. Raises MigrationError, StorageError."""
     migrate(uri)
-    with _transaction(uri, b"BEGIN") as connection:
+    with _transaction(uri) as connection:
         for table in ("users", "messages"):
             for name in schema.triggers_of(table):
                 connection.execute(f"DROP TRIGGER {name} ON {table}".encode())

@@ -43,10 +43,10 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     version = connection.info.server_version // 10_000
     if version < OLDEST_VERSION:
         raise MigrationError(f"the server is PostgreSQL {version}; msgsvc needs {OLDEST_VERSION} or newer")
+    connection.begin()
     host_tables.refuse_columns_not_filled(connection)
     if not pending(connection, files) and not _is_incomplete(connection, display_name_column):
         return []
-    connection.execute("BEGIN")
     connection.execute("SET LOCAL statement_timeout = 0")
     connection.execute("SET LOCAL lock_timeout = 0")
     _lock(connection)

@@ -20,7 +20,7 @@ WAIT_SECONDS = 1.0
 class Pool:
     """At most ``size`` connections; those that are idle are kept."""
 
-    def __init__(self, size: int, connect: Callable[[], Connection]) -> None:
+    def __init__(self, size: int, connect: Callable[[float], Connection]) -> None:
         self._connect = connect
         self._free = threading.BoundedSemaphore(size)
         self._idle: deque[Connection] = deque()
@@ -33,7 +33,7 @@ class Pool:
         if not self._free.acquire(timeout=WAIT_SECONDS):
             raise StorageError("storage_busy", "all connections to the database are in use")
         try:
-            connection = self._idle_one() or self._connect()
+            connection = self._idle_one() or self._connect(deadline)
         except BaseException:
             self._free.release()
             raise

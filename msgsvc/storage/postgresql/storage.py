@@ -25,10 +25,10 @@ POOL_SIZE = 16
 CONFLICT_PAUSE_SECONDS = 0.01
 """Pause before the first repetition; it doubles each time, and half of it is drawn at random."""
 
-_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan"
+_READ = b"ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan"
 """No plan of a reading statement depends on the values, and making one takes longer than reading a page."""
 
-_WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_WRITE = b"ISOLATION LEVEL READ COMMITTED READ WRITE"
 _COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
 """A statement timeout would end the wait for a synchronous standby, and the commit would look like any other."""
 
@@ -48,7 +48,7 @@ class PostgresqlStorage(Storage):
         forks.watch(self)
 
     def _new_pool(self) -> Pool:
-        return Pool(POOL_SIZE, lambda: Connection.open(self._conninfo))
+        return Pool(POOL_SIZE, lambda deadline: Connection.open(self._conninfo, deadline))
 
     @contextmanager
     def read(self) -> Iterator[Snapshot]:
@@ -92,7 +92,7 @@ class PostgresqlStorage(Storage):
         except psycopg.Error as error:
             raise storage_error(error) from error
 
-    def _begin(self, command: bytes, deadline: float) -> Connection:
+    def _begin(self, mode: bytes, deadline: float) -> Connection:
         """A connection in a new transaction. One that was cut while it was idle is replaced.
 
         Raises StorageError.
@@ -100,7 +100,7 @@ class PostgresqlStorage(Storage):
         while True:
             connection = self._take(deadline)
             try:
-                connection.command(command)
+                connection.begin(mode)
             except psycopg.Error as error:
                 connection.close()
                 was_new = connection.is_new
