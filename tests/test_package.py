@@ -118,6 +118,18 @@ def test_wheel_requires_only_werkzeug_and_waitress(installed: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["serve", "migrate", "check"])
+def test_a_postgresql_uri_without_the_driver_is_refused_with_the_name_of_the_extra(
+    installed: Path, tmp_path: Path, command: str
+) -> None:
+    program = (str(installed / "msgsvc"),)
+    ran = msgsvc(command, "--database", "postgresql://u:p@db/x", cwd=tmp_path, command=program, PYTHONPATH="")
+    assert (ran.status, ran.output, ran.errors.count("\n")) == (1, "", 1)
+    assert "PostgreSQL needs the extra postgresql: pip install 'msgsvc[postgresql]'" in ran.errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_an_editable_install_serves_from_an_empty_directory(tmp_path: Path) -> None:
     source, environment, empty = (tmp_path / name for name in ("source", "environment", "empty"))
     for directory in (source, environment, empty):

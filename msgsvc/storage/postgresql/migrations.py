@@ -46,6 +46,7 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     connection.begin()
     host_tables.refuse_columns_not_filled(connection)
     if not pending(connection, files) and not _is_incomplete(connection, display_name_column):
+        schema.refuse_missing_grants(connection)
         return []
     connection.execute("SET LOCAL statement_timeout = 0")
     connection.execute("SET LOCAL lock_timeout = 0")

@@ -8,7 +8,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from msgsvc.storage.postgresql.connection import Connection
+from msgsvc.storage.base import MigrationError
+from msgsvc.storage.postgresql.connection import Connection, rows
 from msgsvc.storage.sql_files import load_migrations
 
 _CREATE = re.compile(
@@ -44,6 +45,29 @@ WHERE pg_table_is_visible(v.oid) AND pg_table_is_visible(t.oid)
 """The name of each object and of the table that it is on; of a view, of each table that it reads."""
 
 
+_NOT_GRANTED = """
+SELECT relname::text
+FROM pg_class
+WHERE relkind IN ('r', 'v')
+    AND pg_table_is_visible(oid)
+    AND (relname IN ('users', 'messages') OR starts_with(relname, 'msgsvc_'))
+    AND NOT (
+        has_table_privilege(oid, 'SELECT')
+        AND (
+            relname = 'users'
+            OR relkind = 'v'
+            OR (
+                has_table_privilege(oid, 'INSERT')
+                AND has_table_privilege(oid, 'UPDATE')
+                AND has_table_privilege(oid, 'DELETE')
+            )
+        )
+    )
+ORDER BY relname
+"""
+"""The tables and views that the role may not use; of a host's users it must read only."""
+
+
 class _Object(NamedTuple):
     kind: str
     basis: str
@@ -54,6 +78,15 @@ def missing_objects(connection: Connection) -> list[str]:
     """The names of the objects that the database lacks, or has disabled or on another table."""
     present = set(connection.execute(_PRESENT.encode()).fetchall())
     return [name for name, wanted in _specified().items() if (name, wanted.basis) not in present]
+
+
+def refuse_missing_grants(connection: Connection) -> None:
+    """Raises MigrationError naming the tables that the role may not use: each call would fail."""
+    names = [name for (name,) in rows(connection, _NOT_GRANTED)]
+    if names:
+        raise MigrationError(
+            f"the role {connection.info.user} needs SELECT, INSERT, UPDATE and DELETE on {', '.join(names)}"
+        )
 
 
 def restore(connection: Connection) -> None:

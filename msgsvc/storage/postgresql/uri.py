@@ -59,7 +59,10 @@ def _parsed(uri: str) -> dict[str, Any]:
         given = conninfo_to_dict(uri)
     except psycopg.Error:
         raise malformed from None
-    ports = str(given.get("port", "")).split(",")
-    if any(port and not port.isdecimal() for port in ports) or "@" in f"{given.get('host')}{given.get('dbname')}":
+    numbers = [*str(given.get("port", "")).split(","), str(given.get("connect_timeout", ""))]
+    if (
+        any(number and not number.isdecimal() for number in numbers)
+        or "@" in f"{given.get('host')}{given.get('dbname')}"
+    ):
         raise malformed
     return given
