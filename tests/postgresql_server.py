@@ -60,12 +60,18 @@ PATIENT = "\n".join(
 
 def start(settings: str = _FAST) -> PostgresServer:
     """A new server; it is stopped and deleted when the test process ends."""
+    server = prepare(settings)
+    run(server, server.start)
+    return server
+
+
+def prepare(settings: str) -> PostgresServer:
+    """A new server that has not been started."""
     directory = Path(tempfile.mkdtemp(prefix="msgsvc-postgresql-"))
     server = PostgresServer(directory, cleanup_mode="delete")
     server.ensure_pgdata_inited()
     with (directory / "postgresql.conf").open("a") as file:
         file.write(settings)
-    run(server, server.start)
     return server
 
 
