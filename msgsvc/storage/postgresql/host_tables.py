@@ -7,7 +7,10 @@ from msgsvc.storage.postgresql.connection import Connection, rows
 
 _IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
 _FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
-_FILLED_BY_A_SEND = ["sender_username", "recipient_username", "content", "sent_at", "created_at"]
+_FILLED_BY_A_SEND = [
+    *("sender_username", "recipient_username", "content", "sent_at", "created_at"),
+    *("is_read", "is_deleted_by_sender", "is_deleted_by_recipient"),
+]
 
 
 def columns_of(connection: Connection, table: str) -> dict[str, str]:
@@ -48,26 +51,36 @@ def check_users(connection: Connection) -> None:
         raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
 
 
-def complete_messages(connection: Connection, first_migration: str) -> None:
-    """Adds the columns that an older table lacks. Raises MigrationError where one is missing that cannot be added."""
-    columns = columns_of(connection, "messages")
-    if not columns:
-        return
-    missing = _IDENTITY_COLUMNS - columns.keys()
+def lacking_columns(connection: Connection, first_migration: str) -> dict[str, tuple[str, str]]:
+    """Type and default of each column that the table messages of a host lacks; none where there is no such table."""
+    present = columns_of(connection, "messages")
+    specified = _specified_columns(first_migration) if present else {}
+    return {name: column for name, column in specified.items() if name not in present}
+
+
+def complete_messages(connection: Connection, first_migration: str) -> list[str]:
+    """Adds the columns that the table of a host lacks, and returns their names.
+
+    Raises MigrationError where one is missing that cannot be added.
+    """
+    present = columns_of(connection, "messages")
+    if not present:
+        return []
+    missing = _IDENTITY_COLUMNS - present.keys()
     if missing:
         raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
-    if columns["id"] not in ("integer", "bigint") or not _is_unique(connection, "messages", "id"):
+    if present["id"] not in ("integer", "bigint") or not _is_unique(connection, "messages", "id"):
         raise MigrationError("the table messages must have id as its integer or bigint PRIMARY KEY")
-    for name, (kind, default) in _specified_columns(first_migration).items():
-        if name in columns:
-            continue
+    lacking = lacking_columns(connection, first_migration)
+    for name, (kind, default) in lacking.items():
         connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {kind}".encode())
         source = _FILLED_FROM.get(name)
-        if source in columns:
+        if source in present:
             value = f"({source} IS NOT NULL)::integer" if name == "is_read" else source
             connection.execute(f"UPDATE messages SET {name} = {value}".encode())
         if default:
             connection.execute(f"ALTER TABLE messages ALTER COLUMN {name} SET DEFAULT {default}".encode())
+    return list(lacking)
 
 
 def refuse_columns_not_filled(connection: Connection) -> None:

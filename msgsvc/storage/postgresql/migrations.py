@@ -45,7 +45,7 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
         raise MigrationError(f"the server is PostgreSQL {version}; msgsvc needs {OLDEST_VERSION} or newer")
     connection.begin()
     host_tables.refuse_columns_not_filled(connection)
-    if not pending(connection, files) and not _is_incomplete(connection, display_name_column):
+    if not pending(connection, files) and not _is_incomplete(connection, files, display_name_column):
         schema.refuse_missing_grants(connection)
         return []
     connection.execute("SET LOCAL statement_timeout = 0")
@@ -55,11 +55,12 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     _stay_in_the_search_path(connection)
     if "0001_messages" in names:
         host_tables.check_users(connection)
-        host_tables.complete_messages(connection, files["0001_messages"])
+    added = host_tables.complete_messages(connection, files["0001_messages"])
     for name in names:
         connection.execute(files[name].encode())
         connection.execute("INSERT INTO msgsvc_migrations (name, digest) VALUES (%s, %s)", (name, _digest(files[name])))
-    restored = schema.missing_objects(connection)
+    restored = [] if "0001_messages" in names else [f"column {name}" for name in added]
+    restored += schema.missing_objects(connection)
     if restored:
         schema.restore(connection)
     _name_display_column(connection, display_name_column)
@@ -69,8 +70,8 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     return names + [f"restored {name}" for name in restored]
 
 
-def _is_incomplete(connection: Connection, display_name_column: str) -> bool:
-    if schema.missing_objects(connection):
+def _is_incomplete(connection: Connection, files: Mapping[str, str], display_name_column: str) -> bool:
+    if schema.missing_objects(connection) or host_tables.lacking_columns(connection, files["0001_messages"]):
         return True
     return display_name_column not in ("", *_display_name_column(connection))
 
