@@ -337,7 +337,7 @@ def test_a_remade_table_is_refused_until_what_depends_on_it_is_dropped(
     assert (unread(uma), faults(host_path)) == (2, [])
 
     dependent = {
-        "messages": "DROP VIEW msgsvc_visible_messages CASCADE",
+        "messages": "DROP VIEW msgsvc_sent_messages, msgsvc_received_messages CASCADE",
         "users": "ALTER TABLE messages DROP CONSTRAINT messages_sender_username_fkey,"
         " DROP CONSTRAINT messages_recipient_username_fkey; DROP TABLE sessions",
     }
@@ -357,7 +357,7 @@ def test_a_column_that_a_view_of_ours_reads_cannot_change_its_type(client: Clien
     send(client.as_user("thea"), "uma")
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="used by a view"):
         rows(host_path, "ALTER TABLE messages ALTER COLUMN subject TYPE varchar(500)")
-    rows(host_path, "DROP VIEW msgsvc_visible_messages CASCADE")
+    rows(host_path, "DROP VIEW msgsvc_sent_messages, msgsvc_received_messages CASCADE")
     rows(host_path, "ALTER TABLE messages ALTER COLUMN subject TYPE varchar(500)")
     assert "restored msgsvc_visible_messages" in migrate(host_path)
     assert unread(client.as_user("uma")) == 1
