@@ -22,7 +22,7 @@ CONTENT = "x" * 60
 def application_on(uri: str) -> Callable[..., Iterable[bytes]]:
     """The bare application on the database."""
     conninfo = connection_string(uri)
-    pool = Pool(CONNECTIONS, lambda: Connection.open(conninfo))
+    pool = Pool(CONNECTIONS, lambda deadline: Connection.open(conninfo, deadline))
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         connection = pool.take(time.monotonic() + 4)
