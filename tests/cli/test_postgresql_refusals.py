@@ -112,6 +112,20 @@ def test_a_server_older_than_14(version: str, is_refused: bool, refusal: Callabl
     assert ("the server is PostgreSQL 13; msgsvc needs 14 or newer" in line) is is_refused
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_store_every_character(
+    server: PostgresServer, refusal: Callable[..., str], encoding: str
+) -> None:
+    name = f"encoded_{encoding.lower()}"
+    with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0".encode()
+        )
+    line = refusal(server.get_uri(name), "migrate", "user list", "copy messages.db {}")
+    assert f"the database has the encoding {encoding}; msgsvc needs UTF8" in line
+    assert relations(server.get_uri(name)) == []
+
+
 def test_a_role_that_may_create_nothing(uri: str, refusal: Callable[..., str]) -> None:
     line = refusal(as_role(uri, "web"), "migrate", "user list", "copy messages.db {}")
     assert "permission denied for schema public" in line

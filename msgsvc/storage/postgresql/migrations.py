@@ -44,6 +44,9 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     if version < OLDEST_VERSION:
         raise MigrationError(f"the server is PostgreSQL {version}; msgsvc needs {OLDEST_VERSION} or newer")
     connection.begin()
+    ((encoding,),) = rows(connection, "SHOW server_encoding")
+    if encoding != "UTF8":
+        raise MigrationError(f"the database has the encoding {encoding}; msgsvc needs UTF8")
     host_tables.refuse_columns_not_filled(connection)
     if not pending(connection, files) and not _is_incomplete(connection, files, display_name_column):
         schema.refuse_missing_grants(connection)
