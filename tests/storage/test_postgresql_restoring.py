@@ -70,17 +70,36 @@ def test_migrate_says_what_it_restored(host: postgresql_server.Host, database: s
     assert migrate(database) == []
 
 
+REFUSALS = {
+    "RAISE EXCEPTION 'the ward is closed to: %', new.content": "RaiseException (P0001)",
+    "RAISE EXCEPTION 'the ward is closed to: %', new.content USING ERRCODE = '45000'": "DatabaseError (45000)",
+    "ASSERT FALSE, 'the ward is closed to: ' || new.content": "AssertFailure (P0004)",
+}
+
+
+@pytest.mark.parametrize(("rule", "logged"), REFUSALS.items(), ids=REFUSALS.values())
 def test_what_a_trigger_of_the_host_refuses_is_403_and_its_text_is_not_logged(
-    client: Client, host: postgresql_server.Host, caplog: pytest.LogCaptureFixture
+    client: Client, host: postgresql_server.Host, caplog: pytest.LogCaptureFixture, rule: str, logged: str
 ) -> None:
     thea, uma = client.as_user("thea", "therapist"), client.as_user("uma", "user")
-    host.execute(
-        "CREATE FUNCTION ward() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN RAISE EXCEPTION ''the ward is closed to: %'', new.content; END'"
-    )
+    host.execute(f"CREATE FUNCTION ward() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {rule}; END$$")
     host.execute("CREATE TRIGGER ward BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION ward()")
     answer = thea.post(f"{API}/send", json={"recipient": "uma", "content": "sentinel"})
     assert refusal(answer) == (403, "refused_by_host")
-    assert "refused_by_host: RaiseException (P0001)" in caplog.text
+    assert f"refused_by_host: {logged}" in caplog.text
     assert "ward" not in caplog.text + answer.text
     assert unread(uma) == 0
+
+
+def test_a_text_longer_than_a_column_of_the_host_is_403(client: Client, host: postgresql_server.Host) -> None:
+    thea, uma = client.as_user("thea", "therapist"), client.as_user("uma", "user")
+    host.execute("ALTER TABLE messages ADD COLUMN short varchar(10)")
+    host.execute(
+        "CREATE FUNCTION shorten() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN new.short := new.content; RETURN new; END'"
+    )
+    host.execute("CREATE TRIGGER shorten BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION shorten()")
+    answer = thea.post(f"{API}/send", json={"recipient": "uma", "content": "a longer text"})
+    assert refusal(answer) == (403, "refused_by_host")
+    send(thea, "uma", "short")
+    assert unread(uma) == 1

@@ -26,7 +26,7 @@ def storage_error(error: psycopg.Error) -> StorageError:
         raise error
     state = error.sqlstate or ""
     text = error.diag.message_primary or " ".join(str(error).split()) or "the server does not answer"
-    if state[:2] == "23" or state == "P0001":
+    if _is_refusal(state):
         # The text of a host's trigger may quote a message, and details are logged.
         failure = StorageError("refused_by_host", f"{type(error).__name__} ({state})")
     else:
@@ -34,6 +34,17 @@ def storage_error(error: psycopg.Error) -> StorageError:
         failure = StorageError(_CODES.get(state, "storage_unavailable"), detail)
     failure.__cause__ = error
     return failure
+
+
+def _is_refusal(state: str) -> bool:
+    """Whether a constraint, a column or a trigger of a host refused the values: it may raise a state of its own."""
+    if state[:2] in ("22", "23", "P0"):
+        return True
+    try:
+        psycopg.errors.lookup(state)
+    except KeyError:
+        return state != ""
+    return False
 
 
 def is_conflict(error: StorageError) -> bool:
