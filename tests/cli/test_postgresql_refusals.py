@@ -186,3 +186,16 @@ def test_a_copy_onto_a_database_with_messages(uri: str, refusal: Callable[..., s
     assert "the destination is in use: messages has rows; nothing was copied" in refusal(uri, "copy messages.db {}")
     assert hosts.rows(uri, everything) == before
     assert faults(uri) == []
+
+
+def test_only_triggers_run_functions_with_the_rights_of_the_owner(uri: str) -> None:
+    migrate(uri)
+    may_run = (
+        "SELECT proname::text, has_function_privilege('web', oid, 'EXECUTE') FROM pg_proc"
+        " WHERE prosecdef AND starts_with(proname, 'msgsvc_')"
+    )
+    functions = dict(hosts.rows(uri, may_run))
+    assert "msgsvc_rename" in functions
+    assert not any(functions.values())
+    with psycopg.connect(as_role(uri, "web")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT msgsvc_rename('thea', 'uma')")

@@ -691,3 +691,15 @@ $$;
 
 CREATE TRIGGER msgsvc_users_after_change AFTER INSERT OR UPDATE OR DELETE ON users
 FOR EACH ROW EXECUTE FUNCTION msgsvc_users_after_change();
+
+-- These run with the rights of their owner. A trigger runs one whoever writes the row; nobody else may call it.
+REVOKE EXECUTE ON FUNCTION
+    msgsvc_count(msgsvc_change[]),
+    msgsvc_rename(text, text),
+    msgsvc_messages_before_insert(),
+    msgsvc_messages_after_insert(),
+    msgsvc_messages_after_update(),
+    msgsvc_messages_after_delete(),
+    msgsvc_messages_after_truncate(),
+    msgsvc_users_after_change()
+FROM public;
