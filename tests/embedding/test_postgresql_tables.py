@@ -153,6 +153,40 @@ def test_a_trigger_of_the_host_refuses_its_own_calls_alone(client: Client, host_
     assert unread(client.as_user("uma")) == 1
 
 
+ACCOUNT_TYPES = {
+    "enum": ("varchar(80)", "account_role"),
+    "padded": ("char(30)", "char(20)"),
+}
+
+
+@pytest.mark.parametrize(("name_type", "role_type"), ACCOUNT_TYPES.values(), ids=ACCOUNT_TYPES)
+def test_names_and_roles_may_have_any_type_of_text(name_type: str, role_type: str) -> None:
+    uri = postgresql_server.new_database(empty=True)
+    roles = ", ".join(f"'{role}'" for role in ("therapist", "clinician", "user", "admin"))
+    rows(uri, f"CREATE TYPE account_role AS ENUM ({roles})")
+    rows(uri, f"CREATE TABLE users (username {name_type} UNIQUE NOT NULL, role {role_type} NOT NULL)")
+    people = [*hosts.ROLES.items(), ("Zoë", "user")]
+    for username, role in people:
+        rows(uri, f"INSERT INTO users VALUES ('{username}', '{role}')")
+    client = Client(msgsvc.create_app(msgsvc.Settings(database=uri, page="")))
+    thea, uma, adam = (client.as_user(name) for name in ("thea", "uma", "adam"))
+    send(thea, "uma")
+    found = thea.get(f"{API}/recipients?q=z").json["recipients"], uma.get(f"{API}/recipients?q=t").json["recipients"]
+    assert found == ([{"username": "zoë", "role": "user"}], [{"username": "thea", "role": "therapist"}])
+    assert inbox(uma)["conversations"][0]["with_role"] == "therapist"
+    listed = adam.get("/api/users").json["users"]
+    assert [(row["username"], row["role"]) for row in listed] == sorted(people)
+    assert [row["username"] for row in adam.get("/api/users?role=user").json["users"]] == ["Zoë", "uma", "zoë"]
+    assert refusal(adam.patch("/api/users/adam", json={"role": "user"})) == (409, "last_admin")
+    assert adam.patch("/api/users/thea", json={"role": "clinician"}).json["role"] == "clinician"
+    assert inbox(uma)["conversations"][0]["with_role"] == "clinician"
+    rows(uri, "UPDATE users SET username = 'ulla' WHERE username = 'uma'")
+    assert texts(client.as_user("ulla"), "thea") == ["Hello"]
+    assert faults(uri) == []
+    client.close()
+    postgresql_server.drop_database(uri)
+
+
 OLDER = {
     "few columns": """
         CREATE TABLE messages (

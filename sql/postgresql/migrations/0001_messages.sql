@@ -194,7 +194,7 @@ BEGIN
             INSERT INTO msgsvc_conversations (owner, partner, last_message_id, unread_count, partner_role)
             VALUES (
                 change.owner, change.partner, change.shown_id, change.unread,
-                (SELECT u.role FROM users AS u WHERE u.username = change.partner AND u.username::text = change.partner)
+                (SELECT u.role::text FROM users AS u WHERE u.username = change.partner AND u.username::text = change.partner)
             )
             ON CONFLICT (owner, partner) DO NOTHING
             RETURNING last_message_id, unread_count INTO last_id, unread_now;
@@ -453,20 +453,20 @@ CREATE TABLE msgsvc_display_name (column_name text NOT NULL);
 INSERT INTO msgsvc_display_name (column_name) VALUES ('username');
 
 -- The words of an account. A name that no URL can carry cannot be written to, so it is not listed.
-CREATE FUNCTION msgsvc_words(account jsonb) RETURNS SETOF msgsvc_people_words
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    SELECT coalesce(account ->> 'role', ''), w.word, account ->> 'username'
+CREATE FUNCTION msgsvc_words(username text, role text, display_name text) RETURNS SETOF msgsvc_people_words
+LANGUAGE sql IMMUTABLE SET search_path FROM CURRENT AS $$
+    SELECT coalesce(role, ''), w.word, username
     FROM (
         SELECT DISTINCT s.word
         FROM
-            unnest(ARRAY['username', (SELECT d.column_name FROM msgsvc_display_name AS d)]) AS n (column_name),
-            LATERAL (
-                SELECT regexp_split_to_table(account ->> n.column_name, '[-._,@ ]')
-                UNION
-                SELECT account ->> n.column_name
-            ) AS s (word)
+            unnest(ARRAY[username, display_name]) AS n (shown),
+            LATERAL (SELECT regexp_split_to_table(n.shown, '[-._,@ ]') UNION SELECT n.shown) AS s (word)
     ) AS w
-    WHERE w.word <> '' AND msgsvc_can_be_opened(account ->> 'username')
+    WHERE w.word <> '' AND msgsvc_can_be_opened(username)
+$$;
+
+CREATE FUNCTION msgsvc_display_name_of(account jsonb) RETURNS text LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT account ->> column_name FROM msgsvc_display_name
 $$;
 
 -- Everything derived from messages and users, counted anew. Rights are only added.
@@ -476,7 +476,7 @@ CREATE FUNCTION msgsvc_recount() RETURNS void LANGUAGE sql SET search_path FROM 
     INSERT INTO msgsvc_conversations (owner, partner, last_message_id, unread_count, partner_role)
     SELECT
         c.owner, c.partner, c.last_message_id, c.unread_count,
-        (SELECT u.role FROM users AS u WHERE u.username = c.partner AND u.username::text = c.partner)
+        (SELECT u.role::text FROM users AS u WHERE u.username = c.partner AND u.username::text = c.partner)
     FROM (
         SELECT owner, partner, max(id) AS last_message_id, count(*) FILTER (WHERE is_unread) AS unread_count
         FROM msgsvc_counted_messages
@@ -494,7 +494,9 @@ CREATE FUNCTION msgsvc_recount() RETURNS void LANGUAGE sql SET search_path FROM 
     ON CONFLICT (reader, writer) DO NOTHING;
     DELETE FROM msgsvc_people_words;
     INSERT INTO msgsvc_people_words (role, word, username)
-    SELECT w.role, w.word, w.username FROM users AS u CROSS JOIN LATERAL msgsvc_words(to_jsonb(u)) AS w;
+    SELECT w.role, w.word, w.username
+    FROM users AS u
+    CROSS JOIN LATERAL msgsvc_words(u.username::text, u.role::text, msgsvc_display_name_of(to_jsonb(u))) AS w;
 $$;
 
 SELECT msgsvc_recount();
@@ -644,7 +646,8 @@ BEGIN
         RETURN NULL;
     END IF;
     INSERT INTO msgsvc_people_words (role, word, username)
-    SELECT w.role, w.word, w.username FROM msgsvc_words(to_jsonb(new)) AS w;
+    SELECT w.role, w.word, w.username
+    FROM msgsvc_words(new_name, new.role::text, msgsvc_display_name_of(to_jsonb(new))) AS w;
     IF old_name IS NOT NULL AND new_name COLLATE "C" <> old_name COLLATE "C" THEN
         PERFORM msgsvc_rename(old_name, new_name);
     END IF;

@@ -17,7 +17,7 @@ UNION
 SELECT 'a role that is not that of the partner', c.owner, c.partner
 FROM msgsvc_conversations AS c
 LEFT JOIN users AS u ON u.username = c.partner AND u.username::text = c.partner
-WHERE c.partner_role IS DISTINCT FROM u.role;
+WHERE c.partner_role IS DISTINCT FROM u.role::text;
 
 -- name: select_mailbox_faults
 -- Where the totals differ from the sum of the summaries; a mailbox may outlive its last conversation, with zeros.

@@ -1,13 +1,14 @@
 -- name: select_sending_facts
 -- Everything that decides whether the sender may write to the recipient; no row where there is no recipient.
--- The names are compared twice because a host's column may fold case, and names are compared exactly.
+-- The names are compared twice because a host's column may fold case, and names are compared exactly. A host's role may be
+-- of a type of its own.
 -- Who writes holds the recipient too, so that no block, suspension or change of role comes in between; and the
 -- conversation, for insert_message.
 SELECT pg_advisory_xact_lock_shared(hashtextextended('msgsvc account ' || CAST(:recipient AS text), 0));
 SELECT pg_advisory_xact_lock(msgsvc_conversation_key(:sender, :recipient));
 SELECT
-    (SELECT role FROM users WHERE username = :sender AND username::text COLLATE "C" = :sender),
-    r.role,
+    (SELECT role::text FROM users WHERE username = :sender AND username::text COLLATE "C" = :sender),
+    r.role::text,
     EXISTS (SELECT 1 FROM msgsvc_suspensions WHERE username = :sender),
     EXISTS (SELECT 1 FROM msgsvc_suspensions WHERE username = :recipient),
     EXISTS (SELECT 1 FROM msgsvc_blocks WHERE blocker = :recipient AND blocked = :sender),
@@ -38,7 +39,7 @@ WHERE w.role = :role
     AND EXISTS (
         SELECT 1
         FROM users AS u
-        WHERE u.username = w.username AND u.username::text = w.username AND u.role = w.role
+        WHERE u.username = w.username AND u.username::text = w.username AND u.role::text = w.role
     )
 ORDER BY w.word, w.username
 LIMIT :limit;
@@ -68,5 +69,5 @@ WHERE r.reader = :sender
     AND EXISTS (
         SELECT 1
         FROM users AS u
-        WHERE u.username = w.username AND u.username::text = w.username AND u.role = w.role
+        WHERE u.username = w.username AND u.username::text = w.username AND u.role::text = w.role
     );

@@ -7,7 +7,7 @@ FROM msgsvc_sessions
 WHERE token_hash = :token_hash;
 SELECT
     s.username,
-    u.role,
+    u.role::text,
     EXISTS (SELECT 1 FROM msgsvc_suspensions AS x WHERE x.username = s.username),
     EXISTS (SELECT 1 FROM msgsvc_credentials AS c WHERE c.username = s.username AND c.must_change <> 0),
     s.id,
@@ -24,7 +24,7 @@ WHERE s.token_hash = :token_hash
 -- name: select_account
 -- The account of a name that a host vouches for. It is held as by a session.
 SELECT pg_advisory_xact_lock_shared(hashtextextended('msgsvc account ' || CAST(:username AS text), 0));
-SELECT u.username, u.role, EXISTS (SELECT 1 FROM msgsvc_suspensions AS x WHERE x.username = u.username)
+SELECT u.username::text, u.role::text, EXISTS (SELECT 1 FROM msgsvc_suspensions AS x WHERE x.username = u.username)
 FROM users AS u
 WHERE u.username = :username AND u.username::text COLLATE "C" = :username;
 

@@ -45,15 +45,15 @@ DELETE FROM msgsvc_suspensions WHERE username = :username;
 SELECT pg_advisory_xact_lock(hashtextextended('msgsvc last admin', 0));
 SELECT count(*)
 FROM users AS u
-WHERE u.role IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)))
+WHERE u.role::text IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)))
     AND u.username::text COLLATE "C" <> :username
     AND NOT EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username);
 
 -- name: select_users
 -- A page of accounts by name, of some roles (a JSON array of their names) or of all; a limit of -1 is none.
-SELECT u.username, u.role, EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username)
+SELECT u.username::text, u.role::text, EXISTS (SELECT 1 FROM msgsvc_suspensions AS s WHERE s.username = u.username)
 FROM users AS u
-WHERE CAST(:roles AS jsonb) IS NULL OR u.role IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)))
+WHERE CAST(:roles AS jsonb) IS NULL OR u.role::text IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)))
 ORDER BY u.username COLLATE "C"
 LIMIT nullif(CAST(:limit AS bigint), -1) OFFSET :offset;
 
@@ -62,7 +62,7 @@ LIMIT nullif(CAST(:limit AS bigint), -1) OFFSET :offset;
 SELECT pg_advisory_xact_lock(hashtextextended('msgsvc first account', 0));
 SELECT count(*)
 FROM users
-WHERE CAST(:roles AS jsonb) IS NULL OR role IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)));
+WHERE CAST(:roles AS jsonb) IS NULL OR role::text IN (SELECT value FROM jsonb_array_elements_text(CAST(:roles AS jsonb)));
 
 -- name: select_ids_of_owner
 -- Some of the messages that the person still sees.
