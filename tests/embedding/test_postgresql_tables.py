@@ -187,6 +187,27 @@ def test_names_and_roles_may_have_any_type_of_text(name_type: str, role_type: st
     postgresql_server.drop_database(uri)
 
 
+def test_a_change_of_another_column_of_users_writes_nothing_of_ours(client: Client, host_path: str) -> None:
+    send(client.as_user("thea"), "uma")
+    ours = "SELECT xmin::text, role, word, username FROM msgsvc_people_words ORDER BY role, word, username"
+    before = rows(host_path, ours)
+    rows(host_path, "UPDATE users SET theme = 'light'")
+    assert rows(host_path, ours) == before != []
+
+
+def test_truncated_accounts_leave_nothing_to_the_next_owner_of_a_name(client: Client, host_path: str) -> None:
+    thea, uma = client.as_user("thea"), client.as_user("uma")
+    send(thea, "uma")
+    before = etag(uma)
+    rows(host_path, "TRUNCATE users CASCADE")
+    assert rows(host_path, "SELECT count(*) FROM msgsvc_sessions") == [(0,)]
+    assert rows(host_path, "SELECT count(*) FROM msgsvc_people_words") == [(0,)]
+    rows(host_path, "INSERT INTO users (email, username, password_hash, role) VALUES ('', 'uma', '', 'user')")
+    assert inbox(uma)["conversations"] == []
+    assert etag(uma) != before
+    assert faults(host_path) == []
+
+
 OLDER = {
     "few columns": """
         CREATE TABLE messages (

@@ -636,6 +636,12 @@ DECLARE
     old_name text := CASE WHEN tg_op <> 'INSERT' THEN old.username::text END;
     new_name text := CASE WHEN tg_op <> 'DELETE' THEN new.username::text END;
 BEGIN
+    IF tg_op = 'UPDATE'
+        AND (new_name COLLATE "C", new.role::text COLLATE "C", msgsvc_display_name_of(to_jsonb(new)))
+            IS NOT DISTINCT FROM (old_name, old.role::text, msgsvc_display_name_of(to_jsonb(old)))
+    THEN
+        RETURN NULL;
+    END IF;
     DELETE FROM msgsvc_people_words WHERE username IN (old_name, new_name);
     IF new_name IS DISTINCT FROM old_name AND old_name IS NOT NULL THEN
         PERFORM msgsvc_set_partner_role(old_name, NULL);
@@ -692,8 +698,21 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE msgsvc_sessions SET username = new_name WHERE username = old_name;
 $$;
 
+CREATE FUNCTION msgsvc_users_after_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM msgsvc_sessions;
+    DELETE FROM msgsvc_credentials;
+    PERFORM msgsvc_recount();
+    RETURN NULL;
+END
+$$;
+
 CREATE TRIGGER msgsvc_users_after_change AFTER INSERT OR UPDATE OR DELETE ON users
 FOR EACH ROW EXECUTE FUNCTION msgsvc_users_after_change();
+
+CREATE TRIGGER msgsvc_users_after_truncate AFTER TRUNCATE ON users
+FOR EACH STATEMENT EXECUTE FUNCTION msgsvc_users_after_truncate();
 
 -- These run with the rights of their owner. A trigger runs one whoever writes the row; nobody else may call it.
 REVOKE EXECUTE ON FUNCTION
@@ -704,5 +723,6 @@ REVOKE EXECUTE ON FUNCTION
     msgsvc_messages_after_update(),
     msgsvc_messages_after_delete(),
     msgsvc_messages_after_truncate(),
-    msgsvc_users_after_change()
+    msgsvc_users_after_change(),
+    msgsvc_users_after_truncate()
 FROM public;
