@@ -232,10 +232,11 @@ BEGIN
 END
 $$;
 
--- The key of the advisory lock of a conversation.
+-- The key of the advisory lock of a conversation. There are 4096 of them, because the server has room for only some
+-- thousands of locks (max_locks_per_transaction) and a host may write to everybody in one transaction.
 CREATE FUNCTION msgsvc_conversation_key(a text, b text) RETURNS bigint LANGUAGE sql IMMUTABLE
-RETURN hashtextextended(
-    'msgsvc conversation ' || least(a COLLATE "C", b COLLATE "C") || chr(31) || greatest(a COLLATE "C", b COLLATE "C"), 0
+RETURN hashtextextended('msgsvc conversation', 0) / 4096 * 4096 + (
+    hashtextextended(least(a COLLATE "C", b COLLATE "C") || chr(31) || greatest(a COLLATE "C", b COLLATE "C"), 0) & 4095
 );
 
 -- One writer at a time in a conversation. An id is drawn before the row is inserted, so a row that was overtaken while
