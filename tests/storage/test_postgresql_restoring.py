@@ -8,6 +8,7 @@ import pytest
 from support import API, inbox, refusal, send, unread
 
 from msgsvc import Settings, create_app
+from msgsvc.storage.base import MigrationError
 from msgsvc.storage.postgresql.check import check
 from msgsvc.storage.postgresql.migrations import migrate
 from msgsvc.testing import Client
@@ -61,6 +62,22 @@ def test_what_a_host_s_ddl_dropped_is_restored_and_counted(
         assert unread(uma) == 3
     assert list(check(database, lambda _line: None)) == []
     assert migrate(database) == []
+
+
+@pytest.mark.parametrize("column", ["messages.created_at", "messages.subject", "users.role"])
+def test_health_notices_a_column_that_a_host_dropped(
+    client: Client, host: postgresql_server.Host, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/healthz").status_code == 200
+    host.execute("ALTER TABLE {} DROP COLUMN {} CASCADE".format(*column.split(".")))
+    assert refusal(client.get("/healthz")) == (503, "storage_unavailable")
+    assert column in caplog.text
+
+
+def test_a_column_of_users_that_a_host_dropped_stops_the_start(host: postgresql_server.Host, database: str) -> None:
+    host.execute("ALTER TABLE users DROP COLUMN role CASCADE")
+    with pytest.raises(MigrationError, match="the table users lacks the column role"):
+        migrate(database)
 
 
 def test_migrate_says_what_it_restored(host: postgresql_server.Host, database: str) -> None:

@@ -4,7 +4,9 @@ import re
 
 from msgsvc.storage.base import MigrationError
 from msgsvc.storage.postgresql.connection import Connection, rows
+from msgsvc.storage.sql_files import load_migrations
 
+_ACCOUNT_COLUMNS = {"username", "role"}
 _IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
 _FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
 _FILLED_BY_A_SEND = [
@@ -39,12 +41,19 @@ def _is_unique(connection: Connection, table: str, column: str) -> bool:
     )
 
 
+def missing_columns(connection: Connection) -> list[str]:
+    """The columns that calls need and a host has dropped, such as ``messages.subject``."""
+    of_messages = lacking_columns(connection, load_migrations("postgresql")["0001_messages"])
+    of_users = sorted(_ACCOUNT_COLUMNS - columns_of(connection, "users").keys())
+    return [f"messages.{name}" for name in of_messages] + [f"users.{name}" for name in of_users]
+
+
 def check_users(connection: Connection) -> None:
     """Raises MigrationError where a host's table cannot be used as it is."""
     columns = columns_of(connection, "users")
     if not columns:
         return
-    missing = {"username", "role"} - columns.keys()
+    missing = _ACCOUNT_COLUMNS - columns.keys()
     if missing:
         raise MigrationError(f"the table users lacks the column {' and '.join(sorted(missing))}")
     if not _is_unique(connection, "users", "username"):

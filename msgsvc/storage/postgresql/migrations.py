@@ -47,6 +47,7 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     ((encoding,),) = rows(connection, "SHOW server_encoding")
     if encoding != "UTF8":
         raise MigrationError(f"the database has the encoding {encoding}; msgsvc needs UTF8")
+    host_tables.check_users(connection)
     host_tables.refuse_columns_not_filled(connection)
     if not pending(connection, files) and not _is_incomplete(connection, files, display_name_column):
         schema.refuse_missing_grants(connection)
@@ -56,8 +57,6 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     _lock(connection)
     names = pending(connection, files)
     _stay_in_the_search_path(connection)
-    if "0001_messages" in names:
-        host_tables.check_users(connection)
     added = host_tables.complete_messages(connection, files["0001_messages"])
     for name in names:
         connection.execute(files[name].encode())

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from msgsvc.storage import forks
 from msgsvc.storage.base import Commit, Result, Snapshot, Storage, StorageError, Transaction
 from msgsvc.storage.postgresql import connection as wire
-from msgsvc.storage.postgresql import schema
+from msgsvc.storage.postgresql import host_tables, schema
 from msgsvc.storage.postgresql.connection import Connection
 from msgsvc.storage.postgresql.errors import is_conflict, storage_error
 from msgsvc.storage.postgresql.pool import Pool
@@ -138,18 +138,17 @@ class PostgresqlStorage(Storage):
         return nullcontext()
 
     def probe(self) -> None:
-        """Looks on a server that takes writes for every object of ours."""
+        """Looks on a server that takes writes for every object of ours, and every column of the two tables."""
         connection = self._begin(_WRITE, time.monotonic() + ANSWER_SECONDS)
         try:
-            missing = schema.missing_objects(connection)
+            missing = schema.missing_objects(connection) + host_tables.missing_columns(connection)
         except psycopg.Error as error:
             raise storage_error(error) from error
         finally:
             self._end(connection)
         if missing:
-            raise StorageError(
-                "storage_unavailable", f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores it"
-            )
+            detail = f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores what is ours"
+            raise StorageError("storage_unavailable", detail)
 
     def close(self) -> None:
         """Closes the connections of this process. Closing twice is harmless."""
