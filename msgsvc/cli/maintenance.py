@@ -4,11 +4,12 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from msgsvc.cli.options import UsageError, existing, existing_database, say, settings
 from msgsvc.storage.base import StorageError
 from msgsvc.storage.copying import copy as copy_tables
-from msgsvc.storage.engines import engine_for
+from msgsvc.storage.engines import engine_for, is_uri
 
 
 class FaultsFoundError(Exception):
@@ -39,6 +40,8 @@ def check(options: argparse.Namespace) -> None:
 
 def backup(options: argparse.Namespace) -> None:
     """Prints the path of the copy once it is complete and verified."""
+    if is_uri(options.destination):
+        raise UsageError("the destination of a backup is a file; msgsvc copy fills another database")
     database = existing_database(options)
     engine = engine_for(database)
     with _named_in_errors(engine.shown(database)):
@@ -52,6 +55,8 @@ def copy(options: argparse.Namespace) -> None:
     if ":memory:" in (options.source, options.destination):
         raise UsageError("a :memory: database is always new and ends with its process; it cannot be copied")
     source, destination = existing(options.source), options.destination
+    if source == destination or (not is_uri(destination) and Path(source).resolve() == Path(destination).resolve()):
+        raise UsageError("source and destination are the same database")
     from_engine, to_engine = engine_for(source), engine_for(destination)
     names = f"{from_engine.shown(source)} to {to_engine.shown(destination)}"
     with _named_in_errors(names), from_engine.source(source) as tables, to_engine.destination(destination) as copied:

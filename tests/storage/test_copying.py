@@ -126,6 +126,14 @@ def test_copy_refuses_a_destination_that_has_messages(
     assert main(["check", "--database", destination]) == 0
 
 
+def test_copy_refuses_a_database_as_both_of_its_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "messages.db"
+    migrate(str(path))
+    (tmp_path / "link.db").symlink_to(path)
+    assert main(["copy", str(path), str(tmp_path / "link.db")]) == 2
+    assert capsys.readouterr().err == "msgsvc: source and destination are the same database\n"
+
+
 def test_interrupted_copy_leaves_nothing_and_can_run_again(ends: tuple[str, str], tokens: dict[str, Any]) -> None:
     source, destination = ends
 
