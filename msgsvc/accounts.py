@@ -11,6 +11,7 @@ from msgsvc.request import Services
 from msgsvc.roles import RoleNames
 from msgsvc.settings import SettingsError
 from msgsvc.storage.base import Storage, Transaction
+from msgsvc.storage.engines import engine_for
 from msgsvc.times import stored
 
 PASSWORD_CHANGES_AN_HOUR = 5
@@ -204,5 +205,5 @@ def warn_without_accounts(services: Services) -> None:
             logger.warning(
                 "the table users of %s is empty: every call is 401 until accounts are in it; "
                 "is this the database of your accounts? (docs/embedding.md, Accounts elsewhere)",
-                services.settings.database,
+                engine_for(services.settings.database).shown(services.settings.database),
             )

@@ -114,7 +114,11 @@ def _visible(line: str) -> str:
 
 
 def _fail(arguments: list[str], line: str) -> None:
-    """Prints the line, for `serve` as a JSON log line."""
+    """Prints the line, for `serve` as a JSON log line. A URI with a password that it repeats is left out."""
+    for argument in arguments:
+        uri = argument.partition("://")[2]
+        if "@" in uri or "password" in uri:
+            line = line.replace(uri, "…")
     text = (
         logs.line_of(logging.ERROR, line, logs.JsonFormatter())
         if _is_serve(arguments)

