@@ -179,3 +179,15 @@ def test_put_account_names_the_bad_field(client: Client) -> None:
 
 def test_marking_read_a_message_of_a_deleted_account(people: dict[str, Client], departed: int) -> None:
     assert mark_read(people["uma"], departed).status_code == 200
+
+
+@pytest.mark.parametrize("renamed", ["clara", "uma"])
+def test_a_rename_gives_back_no_right_to_reply_that_was_closed(
+    client: Client, people: dict[str, Client], host: sqlite3.Connection, renamed: str
+) -> None:
+    send(people["clara"], "uma")
+    client.app.forget("clara")
+    host.execute("UPDATE users SET username = username || '2' WHERE username = ?", (renamed,))
+    clara = "clara2" if renamed == "clara" else "clara"
+    answer = people["uma"].post(f"{API}/send", json={"recipient": clara, "content": "Hello"})
+    assert refusal(answer) == (403, "reply_only")

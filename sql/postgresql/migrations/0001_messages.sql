@@ -405,6 +405,15 @@ BEGIN
                 AND b.sender_username::text COLLATE "C" = a.sender_username::text COLLATE "C"
                 AND b.recipient_username::text COLLATE "C" = a.recipient_username::text COLLATE "C"
         )
+        -- A foreign key that cascades a rename opens no right that msgsvc_rename() has taken over closed.
+        AND NOT EXISTS (
+            SELECT 1
+            FROM rows_before AS b
+            INNER JOIN msgsvc_reply_rights AS o
+                ON o.reader = a.recipient_username::text AND o.writer = a.sender_username::text
+            WHERE b.id = a.id
+                AND (SELECT count(*) FROM users WHERE username IN (b.sender_username, b.recipient_username)) < 2
+        )
     ORDER BY 1, 2
     ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE r.is_open = 0;
     PERFORM msgsvc_draw_beyond(tg_relid, max(m.id)) FROM rows_after AS m;
