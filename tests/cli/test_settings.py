@@ -1,4 +1,7 @@
-"""Settings: one variable for each field, one order of precedence, one clear line for what is wrong."""
+"""Settings: one variable for each field, one order of precedence, one clear line for what is wrong.
+
+On SQLite: settings do not depend on the engine; PostgreSQL's URI is in test_postgresql_refusals.py.
+"""
 
 import dataclasses
 import re

@@ -1,4 +1,7 @@
-"""railway.json: its start command with Railway's variables, and a directory in place of the volume."""
+"""railway.json: its start command with Railway's variables, and a directory in place of the volume.
+
+On SQLite: the volume is for a file; with PostgreSQL the variable holds a URI, as for any other start.
+"""
 
 import re
 import socket
