@@ -58,6 +58,15 @@ def test_everything_is_created_in_the_first_schema_of_the_search_path(client: Cl
     assert rows(host_path, statement) == [(postgresql_hosts.SCHEMA,)]
 
 
+def test_the_options_of_the_environment_count_as_for_any_client(
+    host_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_options = host_path.partition("&options=")[0]
+    monkeypatch.setenv("PGOPTIONS", f"-c search_path={postgresql_hosts.SCHEMA}")
+    assert migrate(without_options) == ["0001_messages"]
+    assert migrate(host_path) == []
+
+
 def test_a_host_with_another_search_path_calls_the_triggers_all_the_same(client: Client, host_path: str) -> None:
     elsewhere = host_path.replace("search_path%3Dsite", "search_path%3Dpublic")
     rows(

@@ -1,5 +1,6 @@
 """The URI of a database: what we add to it, and how it is named where everybody may read it."""
 
+import os
 from typing import Any
 
 import psycopg
@@ -28,7 +29,7 @@ _DEFAULTS = {
 
 
 def connection_string(uri: str) -> str:
-    """The URI with our time limits, which it may override. Raises MigrationError for one that is malformed.
+    """The URI with our time limits, which it or PGOPTIONS may override. Raises MigrationError for a malformed one.
 
     The error repeats nothing of the URI: a password with a character that must be escaped turns up anywhere in it.
     """
@@ -36,7 +37,7 @@ def connection_string(uri: str) -> str:
     options = (
         f"-c lock_timeout={LOCK_MILLISECONDS} -c statement_timeout={STATEMENT_MILLISECONDS}"
         f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MILLISECONDS} -c TimeZone=UTC -c DateStyle=ISO"
-        f" {given.pop('options', '')}"
+        f" {given.pop('options', os.environ.get('PGOPTIONS', ''))}"
     )
     return make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **_DEFAULTS, **given, "options": options.strip()})
 
