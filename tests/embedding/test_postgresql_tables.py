@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 (most of Django can only be imported once it is configured)
 
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from typing import Any
 
 import alembic.operations
@@ -312,6 +313,23 @@ def test_an_older_table_keeps_its_rows_and_gets_the_columns_that_it_lacks(
     assert unread(uma) == 2
     assert faults(host_path) == []
     assert migrate(host_path) == []
+
+
+def test_a_time_that_the_host_leaves_out_is_utc(host_path: str, embed: Callable[..., msgsvc.app.App]) -> None:
+    rows(
+        host_path,
+        "CREATE TABLE messages (id serial PRIMARY KEY, sender_username text, recipient_username text, content text,"
+        " sent_at timestamp)",
+    )
+    uma = Client(embed()).as_user("uma")
+    with psycopg.connect(host_path) as connection:
+        connection.execute("SET TimeZone TO 'Asia/Tokyo'")
+        connection.execute(
+            "INSERT INTO messages (sender_username, recipient_username, content) VALUES ('thea', 'uma', 'Hi')"
+        )
+        ((sent_at,),) = connection.execute("SELECT now()")
+    in_utc = f"{sent_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert conversation(uma, "thea")["messages"][0]["sent_at"] == in_utc
 
 
 @pytest.mark.parametrize(

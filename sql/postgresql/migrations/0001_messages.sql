@@ -241,8 +241,9 @@ RETURN hashtextextended('msgsvc conversation', 0) / 4096 * 4096 + (
 
 -- One writer at a time in a conversation. An id is drawn before the row is inserted, so a row that was overtaken while
 -- it waited takes a new one: within a conversation ids become visible in their order. An id that the writer chose stays.
+-- Times are UTC, also in a column without a time zone and whatever zone the writer's session has.
 CREATE FUNCTION msgsvc_messages_before_insert() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone TO 'UTC' AS $$
 DECLARE
     newest bigint;
 BEGIN
