@@ -36,7 +36,7 @@ export const localTime = (time) => Date.parse(time) - clockOffset;
 // From now on calls carry this token; what is under way for the one before never comes back.
 export function actAs(newToken) {
   token = newToken;
-  usedAt = 0;
+  usedAt = Date.now();
   stop.abort();
   stop = new AbortController();
 }

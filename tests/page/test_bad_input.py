@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from looks import button, heading, messages, row, settle, wait_for_live, write
+from looks import button, freeze, heading, messages, row, settle, wait_for_live, write
 from page_people import Hire, LogIn, Person, fill_login
 from served import Service, serving
 
@@ -167,3 +167,15 @@ def test_a_service_that_is_gone_is_named_and_nothing_is_lost(tmp_path: Any, open
         heading(page, "Log in").wait_for()
         page.get_by_text("The service does not answer").wait_for()
         assert "kept" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
+def test_who_has_just_logged_in_stays_where_nothing_can_be_loaded(hire: Hire, open_page: Any, service: Service) -> None:
+    uma = hire("user")
+    page = open_page(apart=True)
+    freeze(page)
+    page.goto(f"{service.url}/")
+    page.route("**/api/messages/**", lambda route: route.abort())
+    fill_login(page, uma.name)
+    page.get_by_text("Your conversations could not be loaded").wait_for()
+    page.clock.run_for(5000)
+    assert heading(page, "Conversations").is_visible()
