@@ -1,20 +1,16 @@
 // What admins do: look at a conversation with a reason, read the audit, manage accounts.
 import { call, path } from './service.js';
 import {
-  alert, announce, bdi, button, checkbox, field, find, form, formDialog, h, loader, nameInput, note, passwordInput, rowButton, say, serviceAway, showTyped, unseen,
+  alert, announce, bdi, button, checkbox, count, field, find, form, formDialog, fullDate, h, isRole, nameInput, note,
+  passwordInput, roleName, ROLES, rowButton, say, serviceAway, shown, showTyped, stamp, unseen,
 } from './dom.js';
-import { createLog, keepPlace } from './log.js';
-import { ROLES, isRole, roleName, shown, count, fullDate, stamp } from './words.js';
+import { createLog, keepPlace, loader } from './log.js';
 
 const PAGE = 50;
 
-const ACTIONS = {
-  conversation_viewed: 'Looked at a conversation', conversations_listed: 'Listed conversations', logged_in: 'Logged in', login_failed: 'Login refused',
-  login_throttled: 'Login closed for a while', token_created: 'Made a token', admin_denied: 'Was refused an admin page', user_created: 'Created an account',
-  role_changed: 'Changed a role', password_reset: 'Set a password', password_changed: 'Changed their password', user_suspended: 'Suspended an account',
-  user_reinstated: 'Reinstated an account', user_forgotten: 'Removed a person',
-};
-const SOURCES = { api: 'Page or API', 'command line': 'Command line', settings: 'Settings', login: 'Login' };
+const ACTIONS = 'conversation_viewed conversations_listed logged_in login_failed login_throttled token_created admin_denied user_created role_changed password_reset password_changed user_suspended user_reinstated user_forgotten'.split(' ');
+// A code of the service as words.
+const inWords = (code) => code[0].toUpperCase() + code.slice(1).replaceAll('_', ' ');
 
 const sheet = (heading, ...children) => h('section.admin', h('h1', { tabindex: -1 }, heading), children);
 const select = (options, everything) => h('select', everything && h('option', { value: '' }, everything), Object.entries(options).map(([value, label]) => h('option', { value }, label)));
@@ -24,18 +20,26 @@ const refused = ({ isAway, message }, title) => (isAway ? serviceAway() : alert(
 export const adminPage = (view) => ({ 'look-up': lookUp, audit, accounts }[view]());
 
 // A form above a table, which becomes stacked records on small screens, and its further parts on demand.
-// `load(from)` gives {rows, next}.
+// `load(values, from)` gives {rows, next} for the values of the fields.
 function listing(caption, heads, fields, label, moreLabel, load) {
   const state = h('div', { role: 'status' });
   const body = h('tbody', { role: 'rowgroup' });
   const more = button(moreLabel, () => show(more.next), 'more', { hidden: true });
+  let values;
+  let asked = 0;
   async function show(from) {
+    const mine = asked += 1;
     let part;
+    if (!from) values = Array.from(search.elements, ({ value }) => value);
     try {
-      part = await load(from);
+      part = await load(values, from);
     } catch (refusal) {
-      return state.replaceChildren(refused(refusal));
+      if (mine === asked) state.replaceChildren(refused(refusal));
+      return;
     }
+    // Somebody who has asked for something else meanwhile gets that.
+    if (mine !== asked) return;
+    const focused = body.contains(document.activeElement) && document.activeElement.textContent;
     const rows = part.rows.map((cells) => h('tr', { role: 'row', tabindex: -1 }, cells.map((cell, i) => h('td', { role: 'cell', 'data-label': heads[i] }, cell && h('span', cell)))));
     if (!from) body.replaceChildren();
     body.append(...rows);
@@ -45,18 +49,18 @@ function listing(caption, heads, fields, label, moreLabel, load) {
     if (from) {
       announce(count(rows.length, 'more row'));
       rows[0]?.focus();
-    }
-    return null;
+    } else if (focused) [...body.querySelectorAll('button')].find(({ textContent }) => textContent === focused)?.focus();
   }
+  const search = h('form.row', { onsubmit: () => show() }, fields, h('button', label));
   const table = h('table', { role: 'table', hidden: true }, h('caption.unseen', caption), h('thead', { role: 'rowgroup' },
     h('tr', { role: 'row' }, heads.map((head) => h('th', { scope: 'col', role: 'columnheader' }, head || unseen('Actions'))))), body);
-  return [show, h('form.row', { onsubmit: () => show() }, fields, h('button', label)), state, table, more];
+  return [show, search, state, table, more];
 }
 
 // Look-up.
 
 function lookUp() {
-  const [first, second, username] = [nameInput(), nameInput(), nameInput()];
+  const [first, second] = [nameInput(), nameInput()];
   const reason = h('input', { autocomplete: 'off' });
   const hint = 'Needed. At most 200 characters. Write it so that somebody else understands it later.';
 
@@ -68,15 +72,14 @@ function lookUp() {
       const result = await looked(first.value, second.value, reason.value, page);
       page.replaceWith(result);
       find('h1', result).focus();
-      return null;
     } catch (refusal) {
       setTimeout(() => reason.focus());
       return refused(refusal, '');
     }
   }
 
-  const [, ...pairs] = listing('Who writes with whom', ['First', 'Second', 'Last message', ''], field('Username', username), 'List conversations', 'Load more conversations', async (from = 1) => {
-    const answer = await call('GET', `/admin/conversations?limit=20&page=${from}${username.value && path`&username=${username.value}`}`);
+  const [, ...pairs] = listing('Who writes with whom', ['First', 'Second', 'Last message', ''], field('Username', nameInput()), 'List conversations', 'Load more conversations', async ([name], from = 1) => {
+    const answer = await call('GET', `/admin/conversations?limit=20&page=${from}${name && path`&username=${name}`}`);
     return { next: answer.has_more && from + 1, rows: answer.conversations.map(({ participants: [a, b], last_message_time: at }) => [bdi(a), bdi(b), fullDate(at),
       rowButton('Fill in', `${shown(a)} and ${shown(b)}`, () => { [first.value, second.value] = [a, b]; reason.focus(); })]) };
   });
@@ -111,10 +114,9 @@ async function looked(a, b, reason, before) {
 // Audit.
 
 function audit() {
-  const [who, what, about] = [nameInput(), select(ACTIONS, 'Everything'), nameInput()];
-  const fields = [field('Who', who), field('What', what), field('About', about)];
-  const [show, ...nodes] = listing('Audit', ['When', 'Who', 'How', 'What', 'About', 'Reason'], fields, 'Show', 'Load older entries', async (from) => {
-    const query = Object.entries({ actor: who.value, action: what.value, username: about.value, before: from }).filter(([, value]) => value);
+  const fields = [field('Who', nameInput()), field('What', select(Object.fromEntries(ACTIONS.map((code) => [code, inWords(code)])), 'Everything')), field('About', nameInput())];
+  const [show, ...nodes] = listing('Audit', ['When', 'Who', 'How', 'What', 'About', 'Reason'], fields, 'Show', 'Load older entries', async ([actor, action, username], before) => {
+    const query = Object.entries({ actor, action, username, before }).filter(([, value]) => value);
     const answer = await call('GET', `/admin/audit?limit=${PAGE}&${new URLSearchParams(query)}`);
     return { rows: answer.audit.map(auditRow), next: answer.has_more && answer.audit.at(-1).id };
   });
@@ -123,19 +125,18 @@ function audit() {
 }
 
 // What is written beside a new account or a changed role are roles.
-const inWords = (action, reason) => (/^(user_created|role_changed)$/.test(action) ? reason.replace(/\w+/g, (word) => roleName(word) || word) : reason);
+const rolesInWords = (action, reason) => (/^(user_created|role_changed)$/.test(action) ? reason.replace(/\w+/g, (word) => roleName(word) || word) : reason);
 
 const auditRow = ({ at, actor, source, action, subject, participants, reason }) => [
-  h('time', { datetime: at }, stamp(at)), actor ? bdi(actor) : source === 'command line' ? 'Not named' : 'Not known', SOURCES[source],
-  h('span', { title: action }, ACTIONS[action] ?? action), participants ? say`${participants[0]} and ${participants[1]}` : subject && bdi(subject), reason && bdi(inWords(action, reason)),
+  h('time', { datetime: at }, stamp(at)), actor ? bdi(actor) : source === 'command line' ? 'Not named' : 'Not known', source === 'api' ? 'Page or API' : inWords(source),
+  h('span', { title: action }, inWords(action)), participants ? say`${participants[0]} and ${participants[1]}` : subject && bdi(subject), reason && bdi(rolesInWords(action, reason)),
 ];
 
 // Accounts.
 
 function accounts() {
-  const role = select(ROLES, 'Every role');
-  const [show, ...nodes] = listing('Accounts', ['Username', 'Role', 'State', ''], field('Role', role), 'Show', 'Load more accounts', async (from = 1) => {
-    const answer = await call('GET', `/users?limit=${PAGE}&page=${from}${role.value && `&role=${role.value}`}`);
+  const [show, ...nodes] = listing('Accounts', ['Username', 'Role', 'State', ''], field('Role', select(ROLES, 'Every role')), 'Show', 'Load more accounts', async ([role], from = 1) => {
+    const answer = await call('GET', `/users?limit=${PAGE}&page=${from}${role && `&role=${role}`}`);
     return { next: from * PAGE < answer.total_users && from + 1, rows: answer.users.map((user) => [bdi(user.username), roleName(user.role) || user.role,
       user.suspended ? 'Suspended' : 'Open', rowButton('Change', shown(user.username), () => change(user, show))]) };
   });
@@ -155,7 +156,6 @@ function personDialog(heading, fields, label, done, show, send) {
     }
     announce(done());
     show();
-    return null;
   });
 }
 

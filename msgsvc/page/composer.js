@@ -1,7 +1,9 @@
 // Writing: the composer with what it says about the state of sending, and the pane for a new message.
 import { call, choosePerson, chosenPerson, forgetDraft, path, readDraft, sendDraft, sending, stopSending, writeDraft } from './service.js';
-import { alert, announce, bdi, button, field, find, goTo, h, nameInput, newId, note, say, serviceAway, thread } from './dom.js';
-import { roleName, shown, count, clock } from './words.js';
+import {
+  alert, announce, bdi, button, clock, count, field, find, goTo, h, nameInput, newId, note, roleName, say, serviceAway,
+  shown, thread,
+} from './dom.js';
 import { isPatient, mayWrite } from './session.js';
 
 const LIMIT = 5000;
@@ -166,13 +168,15 @@ function showSearch(body, carried) {
     try {
       ({ recipients } = await call('GET', q ? path`/recipients?q=${q}` : '/recipients'));
     } catch ({ isAway }) {
-      if (isAway) return nobody.replaceChildren(serviceAway());
+      if (isAway) {
+        nobody.replaceChildren(serviceAway());
+        return;
+      }
       recipients = [];
     }
-    if (q !== input.value || !input.isConnected) return null;
+    if (q !== input.value || !input.isConnected) return;
     sync(recipients);
     if (isSaid) announce(recipients.length ? count(recipients.length, 'person found', 'people found') : 'Nobody found');
-    return null;
   }
 
   function sync(recipients) {

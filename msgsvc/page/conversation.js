@@ -1,9 +1,11 @@
 // The open conversation: loading and its older parts, options, and writing.
 import { call, emit, path, readDraft, sending, stopSending } from './service.js';
 import { composer, ruleNote } from './composer.js';
-import { announce, ask, bdi, button, find, goTo, h, loader, loadFailed, menu, note, say, skipLink, sorry, sync, thread, waitFor } from './dom.js';
-import { createLog, scrollerOf, keepPlace, watchSeen } from './log.js';
-import { shown, count } from './words.js';
+import {
+  announce, ask, bdi, button, count, find, goTo, h, loadFailed, menu, note, say, shown, skipLink, sorry, sync, thread,
+  waitFor,
+} from './dom.js';
+import { createLog, keepPlace, loader, scrollerOf, watchSeen } from './log.js';
 import { isPatient, me, setBlocked } from './session.js';
 
 const PAGE = 50;
@@ -19,13 +21,18 @@ export const openPartner = () => open?.partner;
 export function openConversation(partner, unread) {
   const log = createLog(({ sender }) => sender !== partner, deleteMessage);
   const below = button('', goToEnd, 'below', { hidden: true });
-  const [options, blocked, writing] = [h('div'), h('div.blocked'), h('div.writing')];
+  const writing = h('div.writing');
+  const unblock = () => button('Unblock', () => setBlocked(partner, false));
+  const blocked = h('div.blocked', note('warn', '', say`You have blocked ${partner}. New messages from ${partner} do not reach you.`, null, unblock()));
+  const choices = [button('Block', block), unblock(), button('Delete conversation', deleteConversation, 'bad rule')];
+  const options = menu(button('Options', null, 'options', { 'aria-label': 'Options for this conversation' }), choices);
   const node = thread(shown(partner), bdi(partner), [skipLink('Skip to writing', 'textarea'), options], blocked, log.node, h('div.float', below), writing);
   open = {
-    partner, log, below, options, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
-    newest: 0, newBelow: 0,
+    partner, log, below, options, choices, blocked, writing, items: [], older: loader('Load older messages', loadOlder), newer: loader('Load newer messages', loadNewer),
+    newest: 0, newBelow: 0, changes: 0,
   };
   addEventListener('scroll', scrolled, true);
+  showOptions();
   showWriting(null);
   load(unread);
   return node;
@@ -39,10 +46,18 @@ export function closeConversation() {
 
 const get = (query, options) => call('GET', path`/conversation/${open.partner}?limit=` + query, options);
 
+// Asks for the newest messages, and again where one was sent, read or deleted here meanwhile: the answer may not know.
+async function getNewest(limit, options) {
+  const mine = open;
+  const { changes } = mine;
+  const answer = await get(limit, options);
+  return mine === open && changes !== mine.changes ? getNewest(limit, options) : answer;
+}
+
 async function load(unread = 0) {
   const mine = open;
   try {
-    const asked = [get(Math.min(Math.max(unread + 10, PAGE), LARGEST_PAGE)), call('GET', '/blocks').catch(() => ({ blocks: [] }))];
+    const asked = [getNewest(Math.min(Math.max(unread + 10, PAGE), LARGEST_PAGE)), call('GET', '/blocks').catch(() => ({ blocks: [] }))];
     const [answer, { blocks }] = await waitFor(Promise.all(asked), open.log.top, 'Loading messages…');
     if (mine !== open) return;
     open.state = 'loaded';
@@ -131,7 +146,7 @@ export async function refresh(isChanged) {
     return;
   }
   if (!isChanged && !open.items.some(({ sender, is_read: isRead }) => sender === me.username && !isRead)) return;
-  const answer = await get(PAGE, { background: true });
+  const answer = await getNewest(PAGE, { background: true });
   if (mine !== open) return;
   const wasAtEnd = isAtEnd();
   const fresh = take(answer);
@@ -149,6 +164,7 @@ export async function refresh(isChanged) {
 addEventListener('sent', ({ detail: { partner, message } }) => {
   if (partner !== open?.partner) return;
   announce('Sent');
+  open.changes += 1;
   if (open.hasNewer) return openAgain();
   open.items = [...open.items.filter(({ id }) => id !== message.id), { ...message, sender: me.username }].sort((a, b) => a.id - b.id);
   render();
@@ -192,13 +208,16 @@ function countBelow(more) {
 
 async function markRead(id) {
   const mine = open;
+  const mark = { partner: mine.partner };
+  emit('marking', mark);
   try {
     await call('PATCH', `/${id}/read`, { background: true });
   } catch ({ status }) {
     if (status !== 404) setTimeout(() => mine === open && render(), RETRY_MILLISECONDS);
     return;
   }
-  emit('read', mine.partner);
+  mine.changes += 1;
+  emit('read', mark);
   Object.assign(mine.items.find((message) => message.id === id) ?? {}, { is_read: true });
 }
 
@@ -221,17 +240,12 @@ async function isThere({ content, after }) {
 }
 
 function showOptions() {
-  const { partner, role, isBlocked, items, options } = open;
+  const { role, isBlocked, items, options, choices, blocked } = open;
   const mayBlock = role !== null && !(isPatient() && role && role !== 'user');
-  const drawn = `${items.length > 0} ${mayBlock} ${isBlocked}`;
-  if (options.drawn === drawn) return;
-  options.drawn = drawn;
-  const hadFocus = options.contains(document.activeElement);
-  const lift = () => button('Unblock', () => setBlocked(partner, false));
-  const opener = button('Options', null, 'options', { 'aria-label': 'Options for this conversation' });
-  options.replaceChildren(items.length ? menu(opener, [mayBlock && (isBlocked ? lift() : button('Block', block)), button('Delete conversation', deleteConversation, 'bad rule')]) : '');
-  open.blocked.replaceChildren(isBlocked ? note('warn', '', say`You have blocked ${partner}. New messages from ${partner} do not reach you.`, null, lift()) : '');
-  if (hadFocus) opener.focus();
+  options.hidden = !items.length;
+  choices[0].hidden = !mayBlock || isBlocked;
+  choices[1].hidden = !mayBlock || !isBlocked;
+  blocked.hidden = !isBlocked;
 }
 
 addEventListener('blocked', ({ detail: { username, isBlocked } }) => {
@@ -256,19 +270,23 @@ async function deleteMessage({ id: gone }) {
   try {
     await call('DELETE', `/${gone}`);
   } catch ({ status }) {
-    if (status !== 404) return sorry();
+    if (status !== 404) {
+      sorry();
+      return;
+    }
   }
-  if (mine !== open) return null;
+  if (mine !== open) return;
   const { items, log, line } = open;
-  const at = items.findIndex(({ id }) => id === gone);
-  const neighbour = items[at + 1] ?? items[at - 1];
-  items.splice(at, 1);
-  if (line?.id === gone) open.line = items[at] ? { ...line, id: items[at].id } : null;
+  const next = items.find(({ id }) => id > gone);
+  open.items = items.filter(({ id }) => id !== gone);
+  open.changes += 1;
+  if (line?.id === gone) open.line = next && { ...line, id: next.id };
+  const neighbour = next ?? open.items.at(-1);
   keepPlace(log.node, render);
   showOptions();
   (neighbour ? find('.dots', log.nodeOf(neighbour.id)) : log.node).focus();
   announce('Message deleted');
-  return emit('pollnow');
+  emit('pollnow');
 }
 
 async function deleteConversation() {

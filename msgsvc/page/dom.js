@@ -1,5 +1,5 @@
-// What every pane is made of: elements, built from text nodes only; notes, fields, menus, and dialogs.
-import { clock, shown } from './words.js';
+// What every pane is made of: elements, built from text nodes only; names and times in words; notes, fields, menus, and
+// dialogs.
 
 export const byId = (id) => document.getElementById(id);
 const main = byId('main');
@@ -25,6 +25,38 @@ export function h(tag, ...children) {
 
 // Forms are sent by their listeners alone.
 addEventListener('submit', (event) => event.preventDefault());
+
+// Roles, names, numbers and times in words. Times are absolute, local, 24 hours.
+
+export const ROLES = { user: 'Patient', therapist: 'Therapist', clinician: 'Clinician', admin: 'Administrator' };
+export const isRole = (role) => Object.hasOwn(ROLES, role);
+export const roleName = (role) => (isRole(role) ? ROLES[role] : '');
+
+// Control and direction characters in a name become marks, so that they cannot turn the words around them.
+export const shown = (name) => name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, 0)}]`);
+
+export const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`;
+
+const date = (time) => new Date(time);
+const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const month = (time) => MONTHS[date(time).getMonth()];
+const weekday = (time) => ['Sun', 'Mon', 'Tues', 'Wednes', 'Thurs', 'Fri', 'Satur'][date(time).getDay()] + 'day';
+const timeOfDay = (time, length) => date(time).toTimeString().slice(0, length);
+export const clock = (time) => timeOfDay(time, 5);
+export const dayKey = (time) => date(time).toDateString();
+export const dayAndMonth = (time) => `${date(time).getDate()} ${month(time)}`;
+export const longDay = (time) => `${weekday(time)} ${dayAndMonth(time)} ${date(time).getFullYear()}`;
+const shortDay = (time) => `${date(time).getDate()} ${month(time).slice(0, 3)}`;
+export const fullDate = (time) => `${shortDay(time)} ${date(time).getFullYear()}`;
+export const stamp = (time) => `${fullDate(time)}, ${timeOfDay(time, 8)}`;
+
+// 08:02 today, else 4 Feb, else 12 Dec 2025.
+export function listTime(time) {
+  if (dayKey(time) === dayKey(Date.now())) return clock(time);
+  return date(time).getFullYear() === new Date().getFullYear() ? shortDay(time) : fullDate(time);
+}
+
+// Notes, fields, menus and dialogs.
 
 export const bdi = (name) => h('bdi', shown(name));
 export const unseen = (text) => h('span.unseen', text);
@@ -55,7 +87,7 @@ export const note = (kind, title, body, role, ...buttons) => h('div', { class: `
 
 export const alert = (title, body, ...buttons) => note('bad', title, body, 'alert', ...buttons);
 const AWAY = ['The service does not answer', 'This is not your fault, and nothing is lost. Please try again in a minute.'];
-export const serviceAway = () => alert(...AWAY);
+export const serviceAway = (...buttons) => alert(...AWAY, ...buttons);
 
 // The note for what could not be loaded; the polling tries again at that time, else soon.
 export const loadFailed = (title, at, again) => note('bad', title, `The service did not answer. Nothing is lost. This page tries again at ${clock(at || Date.now() + 15_000)}.`, 'status', button('Try again', again));
@@ -93,6 +125,16 @@ export function retitle(change) {
   const unread = title.unread ? `(${title.unread}) ` : '';
   document.title = `${title.soon ? 'Logging out soon · ' : unread}Messages`;
 }
+
+// The focus goes to the title of its pane when what had it leaves the document or is hidden, and nothing else takes it.
+let focused;
+let pane;
+addEventListener('focusin', ({ target }) => { [focused, pane] = [target, target.closest('section, dialog')]; });
+new MutationObserver(() => {
+  if (!focused || (focused.isConnected && !focused.closest('[hidden]'))) return;
+  if ([document.body, focused].includes(document.activeElement)) find('[tabindex="-1"]', pane?.isConnected ? pane : main)?.focus({ preventScroll: true });
+  focused = null;
+}).observe(document.body, { subtree: true, childList: true, attributeFilter: ['hidden'] });
 
 let openMenu = null;
 addEventListener('pointerdown', ({ target }) => { if (openMenu && !openMenu.node.contains(target)) openMenu.set(false); });
@@ -184,22 +226,4 @@ export function formDialog(heading, fields, label, submit) {
     if (!refused) box.close();
     return refused;
   }, button('Cancel', () => box.close())));
-}
-
-// A button that loads more at one end of a log: says that it is loading, what came, and what went wrong.
-export function loader(label, load) {
-  const state = h('div');
-  let busy = false;
-  const run = async () => {
-    if (busy) return;
-    busy = true;
-    try {
-      announce(await waitFor(load(), state, 'Loading older messages…'));
-      state.replaceChildren();
-    } catch {
-      state.replaceChildren(alert('', 'The older messages could not be loaded.', button('Try again', run)));
-    }
-    busy = false;
-  };
-  return h('div.loader', button(label, run), state);
 }

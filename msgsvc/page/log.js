@@ -1,6 +1,7 @@
 // The log of a conversation: its messages in days, the place of its reader, and what was seen.
-import { bdi, button, h, menu, sync } from './dom.js';
-import { shown, count, clock, dayKey, dayAndMonth, longDay } from './words.js';
+import {
+  alert, announce, bdi, button, clock, count, dayAndMonth, dayKey, h, longDay, menu, shown, sync, waitFor,
+} from './dom.js';
 
 const FOLLOW_MILLISECONDS = 10 * 60_000;
 const SEEN_MILLISECONDS = 300;
@@ -68,6 +69,25 @@ export function createLog(isOwn, ondelete) {
   }
 
   return { node, top, bottom, show, nodeOf: (id) => messages.get(id)?.item, line: () => parts.get('line')?.part };
+}
+
+// A button that loads more at one end of a log: says that it is loading, what came, and what went wrong.
+export function loader(label, load) {
+  const state = h('div');
+  const what = label.slice('Load'.length);
+  let busy = false;
+  const run = async () => {
+    if (busy) return;
+    busy = true;
+    try {
+      announce(await waitFor(load(), state, `Loading${what}…`));
+      state.replaceChildren();
+    } catch {
+      state.replaceChildren(alert('', `The${what} could not be loaded.`, button('Try again', run)));
+    }
+    busy = false;
+  };
+  return h('div.loader', button(label, run), state);
 }
 
 // What scrolls: the log itself, or on small screens the document.

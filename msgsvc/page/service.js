@@ -6,8 +6,8 @@ export const embedded = !accounts;
 export const idleMilliseconds = idle * 1000;
 
 // The parts of the page hear of each other by events on the window, with a detail: ended (the reason), logout (whether
-// everywhere), mustchange, pollnow, draft (its partner), sent ({partner, message}), read and
-// deleted (the partner), blocked ({username, isBlocked}).
+// everywhere), mustchange, pollnow, draft (its partner), sent ({partner, message}), marking and then read (the same mark,
+// with the partner), deleted (the partner), blocked ({username, isBlocked}).
 export const emit = (type, detail) => dispatchEvent(new CustomEvent(type, { detail }));
 
 // What this tab keeps: gives the value, or sets it (null removes it). Without storage nothing outlives a reload.
@@ -105,6 +105,7 @@ let work = null;
 let report;
 let failures;
 let running;
+let again;
 
 // `ask` throws what went wrong; `told` hears of each time: the error or null, and when the next one is.
 export function startPolling(ask, told) {
@@ -117,8 +118,10 @@ export function stopPolling() {
   clearTimeout(timer);
 }
 
+// A poll that is under way may not see what the caller knows of: another one follows it.
 export async function poll() {
   clearTimeout(timer);
+  again = running;
   if (!work || running || document.hidden) return;
   const mine = work;
   let error = null;
@@ -132,6 +135,7 @@ export async function poll() {
   }
   if (mine !== work) return;
   running = false;
+  if (again && !error) return poll();
   const wait = Math.max(Math.min(INTERVAL * 2 ** Math.max(0, failures - 1), LONGEST), (error?.retryAt || 0) - Date.now());
   schedule(wait);
   report(error, Date.now() + wait);

@@ -2,9 +2,10 @@
 // Standalone, the token is kept in this tab's sessionStorage; embedded, the host knows.
 import { actAs, call, embedded, emit, idleMilliseconds, kept, lastUse, leaveDrafts, localTime, ownDrafts, path, wipeDrafts } from './service.js';
 import {
-  alert, announce, banner, bdi, button, byId, dialog, field, find, form, formDialog, h, menu, nameInput, note, passwordInput, retitle, rowButton, safe, say, serviceAway, showTyped, sorry, tell, unseen,
+  alert, announce, banner, bdi, button, byId, clock, count, dialog, field, find, form, formDialog, fullDate, h, isRole,
+  menu, nameInput, note, passwordInput, retitle, roleName, rowButton, safe, say, serviceAway, shown, showTyped, sorry,
+  tell, unseen,
 } from './dom.js';
-import { isRole, roleName, shown, count, clock, fullDate } from './words.js';
 
 const KEY = 'msgsvc.session';
 const WARNING = Math.min(120_000, idleMilliseconds / 2);

@@ -112,6 +112,28 @@ def requests_of(page: Any, method: str, part: str) -> list[Any]:
     return made
 
 
+class Hold:
+    """Holds the next answer from an address, which the service has given, until it is let through."""
+
+    def __init__(self, page: Any, address: Any) -> None:
+        self._page = page
+        self._held: list[Any] = []
+        page.route(address, lambda route: self._held.append((route, route.fetch())), times=1)
+
+    def wait(self) -> None:
+        """Waits until the service has given the answer."""
+        for _ in range(10_000):
+            if self._held:
+                return
+            self._page.evaluate("new Promise(requestAnimationFrame)")
+        raise AssertionError("never asked for")
+
+    def let_through(self) -> None:
+        self.wait()
+        route, answer = self._held.pop()
+        route.fulfill(response=answer)
+
+
 def settle(page: Any, held: int = 0) -> None:
     """Waits until the page has no call under way but those that the test holds, and has taken in every answer."""
     page.evaluate(SETTLE, held)

@@ -1,7 +1,10 @@
 """Every job without a mouse: focus goes where the person expects it and is seen wherever it stops."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
+import pytest
 from looks import (
     button,
     focused,
@@ -15,6 +18,7 @@ from looks import (
     wait_for_live,
 )
 from page_people import PASSWORD, Hire, LogIn
+from test_large import INSERT_MESSAGE, load_parts
 
 MOST_STOPS = 80
 IS_OUTLINED = """() => {
@@ -363,7 +367,8 @@ def test_an_admin_changes_an_account(hire: Hire, log_in: LogIn) -> None:
     choose(page, "Save")
     wait_for_live(page, f"{uma.name} changed")
     assert in_dialog(page, "Save").count() == 0
-    heading(page, "Accounts").wait_for()
+    page.get_by_role("row", name=uma.name).get_by_text("Suspended").wait_for()
+    assert focused(page) == f"Change {uma.name}"
 
 
 def test_the_first_row_that_was_loaded_has_the_focus(hire: Hire, log_in: LogIn) -> None:
@@ -432,7 +437,7 @@ def test_an_admin_reads_the_audit(hire: Hire, log_in: LogIn) -> None:
     tab_to(page, "Who")
     page.keyboard.type(adam.name)
     tab_to(page, "What")
-    page.keyboard.press("L")
+    page.keyboard.press("C")
     tab_to(page, "About")
     with page.expect_response(f"**/audit?*actor={adam.name}&action=conversation_viewed*"):
         choose(page, "Show")
@@ -441,3 +446,48 @@ def test_an_admin_reads_the_audit(hire: Hire, log_in: LogIn) -> None:
     choose(page, "Load older entries")
     wait_for_live(page, "1 more row")
     assert page.get_by_role("row").last.evaluate("row => row === document.activeElement")
+
+
+def test_the_way_to_the_newest_leads_to_the_title(hire: Hire, log_in: LogIn) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    for number in range(30):
+        thea.send(uma, f"message {number}")
+    uma.call("PATCH", f"/conversation/{thea.name}/read")
+    page = log_in(uma, f"#/conversation/{thea.name}")
+    messages(page).first.wait_for()
+    page.evaluate("document.querySelector('.log').scrollTop = 0")
+    thea.send(uma, "one more")
+    below = button(page, "1 new message below")
+    poll_until(page, below)
+    below.focus()
+    page.keyboard.press("Enter")
+    below.wait_for(state="hidden")
+    wait_for_focus(page, thea.name)
+
+
+def test_the_last_of_the_newer_messages_lead_to_the_title(hire: Hire, log_in: LogIn, database: str) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(INSERT_MESSAGE, [(uma.name, thea.name, f"message {number}") for number in range(320)])
+    page = log_in(thea, f"#/conversation/{uma.name}")
+    messages(page).nth(49).wait_for()
+    load_parts(page, 6)
+    button(page, "Load newer messages").focus()
+    page.keyboard.press("Enter")
+    wait_for_live(page, "20 newer messages")
+    wait_for_focus(page, uma.name)
+
+
+@pytest.mark.parametrize("fragment", ["", "conversation/"], ids=["list", "conversation"])
+def test_what_is_loaded_at_the_second_try_leads_to_its_title(hire: Hire, log_in: LogIn, fragment: str) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    thea.send(uma, "Hello")
+    page = log_in(uma, f"#/{fragment}{fragment and thea.name}", frozen=True)
+    calls = f"**/{fragment or 'inbox'}*"
+    page.route(calls, lambda route: route.abort())
+    page.reload()
+    button(page, "Try again").focus()
+    page.unroute(calls)
+    page.keyboard.press("Enter")
+    button(page, "Try again").wait_for(state="detached")
+    wait_for_focus(page, thea.name if fragment else "Conversations")

@@ -1,29 +1,14 @@
 """The page asks for the session and for the inbox at once, and either answer may come first."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from looks import button, heading, poll_until, row, settle
+from looks import Hold, button, heading, poll_until, row, settle
 from page_people import Hire, LogIn, Person
 
 SESSION = "**/api/auth/session"
 INBOX = "**/api/messages/inbox*"
 MADE = "made by somebody else"
-
-
-def hold(page: Any, address: str) -> Callable[[], None]:
-    """Holds the next answer from an address; what it gives waits for that answer and lets it through."""
-    held: list[Any] = []
-    page.route(address, lambda route: held.append((route, route.fetch())), times=1)
-
-    def let_through() -> None:
-        while not held:
-            page.evaluate("new Promise(requestAnimationFrame)")
-        route, answer = held.pop()
-        route.fulfill(response=answer)
-
-    return let_through
 
 
 def asked(page: Any, address: str) -> Any:
@@ -39,11 +24,11 @@ def late(request: pytest.FixtureRequest) -> str:
 
 def restart(page: Any, late: str) -> None:
     """Loads the page again, and lets one of the two answers wait for the other."""
-    let_through = hold(page, late)
+    held = Hold(page, late)
     with asked(page, INBOX if late == SESSION else SESSION) as first:
         page.reload()
     first.value.finished()
-    let_through()
+    held.let_through()
 
 
 def test_the_inbox_and_a_deep_link_open(hire: Hire, log_in: LogIn, late: str) -> None:
@@ -91,10 +76,10 @@ def test_a_late_answer_of_the_inbox_leaves_a_new_password_in_its_field(hire: Hir
     uma = hire("user")
     page = log_in(uma)
     must_change(page, uma, hire("admin"))
-    let_through = hold(page, INBOX)
+    held = Hold(page, INBOX)
     page.reload()
     page.get_by_label("New password").fill("tea on the balcony")
-    let_through()
+    held.let_through()
     settle(page)
     assert page.get_by_label("New password").input_value() == "tea on the balcony"
 
@@ -103,12 +88,12 @@ def test_without_a_session_the_answer_of_the_inbox_is_not_shown(hire: Hire, log_
     thea, uma = hire("therapist"), hire("user")
     thea.send(uma)
     page = log_in(uma)
-    let_through = hold(page, INBOX)
+    held = Hold(page, INBOX)
     page.route(SESSION, lambda route: route.abort())
     page.reload()
     page.get_by_text("The service does not answer").wait_for()
     with asked(page, INBOX):
-        let_through()
+        held.let_through()
     assert page.locator(".list").count() == 0
     assert page.title() == "Messages"
 
@@ -124,11 +109,11 @@ def open_unread(hire: Hire, log_in: LogIn) -> tuple[Person, Person, Any]:
 def test_a_message_read_before_the_inbox_answers_is_not_counted(hire: Hire, log_in: LogIn) -> None:
     thea, _, page = open_unread(hire, log_in)
     page.evaluate(f"history.replaceState(null, '', '#/conversation/{thea.name}')")
-    let_through = hold(page, INBOX)
+    held = Hold(page, INBOX)
     with page.expect_response("**/read"):
         page.reload()
     with asked(page, INBOX), asked(page, INBOX):
-        let_through()
+        held.let_through()
     row(page, thea.name).wait_for()
     assert row(page, thea.name).locator(".badge").count() == 0
     assert page.title() == "Messages"
@@ -137,11 +122,11 @@ def test_a_message_read_before_the_inbox_answers_is_not_counted(hire: Hire, log_
 def test_a_message_read_while_the_page_polls_does_not_arrive_again(hire: Hire, log_in: LogIn) -> None:
     thea, uma, page = open_unread(hire, log_in)
     thea.send(uma)
-    let_through = hold(page, INBOX)
+    held = Hold(page, INBOX)
     page.evaluate("dispatchEvent(new Event('online'))")
     with page.expect_response("**/read"):
         row(page, thea.name).click()
-    let_through()
+    held.let_through()
     row(page, thea.name).locator(".badge").wait_for(state="detached")
     clara = hire("therapist", "clara")
     clara.send(uma)
