@@ -164,25 +164,14 @@ function showSearch(body, carried) {
 
   async function search(isSaid) {
     const q = input.value;
-    let recipients;
-    try {
-      ({ recipients } = await call('GET', q ? path`/recipients?q=${q}` : '/recipients'));
-    } catch ({ isAway }) {
-      if (isAway) {
-        nobody.replaceChildren(serviceAway());
-        return;
-      }
-      recipients = [];
-    }
+    const { recipients = [], isAway } = await call('GET', q ? path`/recipients?q=${q}` : '/recipients').catch((refusal) => refusal);
     if (q !== input.value || !input.isConnected) return;
-    sync(recipients);
-    if (isSaid) announce(recipients.length ? count(recipients.length, 'person found', 'people found') : 'Nobody found');
-  }
-
-  function sync(recipients) {
-    results.replaceChildren(...recipients.map((person) => h('li', button([bdi(person.username), h('span.hint', roleName(person.role))], () => choose(body, person, carried)))));
+    const found = recipients.length;
     const hint = ' Clinicians write first. When one has written to you, you can answer in that conversation. For another patient, type the whole username.';
-    nobody.replaceChildren(recipients.length ? '' : note('', input.value && say`Nobody found for “${input.value}”`, `You see only people you may write to.${isPatient() ? hint : ''}`));
+    const none = found ? '' : note('', q && say`Nobody found for “${q}”`, `You see only people you may write to.${isPatient() ? hint : ''}`);
+    results.replaceChildren(...recipients.map((person) => h('li', button([bdi(person.username), h('span.hint', roleName(person.role))], () => choose(body, person, carried)))));
+    nobody.replaceChildren(isAway ? serviceAway() : none);
+    if (isSaid && !isAway) announce(found ? count(found, 'person found', 'people found') : 'Nobody found');
   }
 
   function keys(event) {

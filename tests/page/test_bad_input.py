@@ -179,3 +179,15 @@ def test_who_has_just_logged_in_stays_where_nothing_can_be_loaded(hire: Hire, op
     page.get_by_text("Your conversations could not be loaded").wait_for()
     page.clock.run_for(5000)
     assert heading(page, "Conversations").is_visible()
+
+
+def test_a_search_without_an_answer_leaves_no_older_results(hire: Hire, log_in: LogIn) -> None:
+    thea = hire("therapist")
+    page = log_in(hire("user"), "#/new")
+    choice = page.locator(".results button", has_text=thea.name)
+    page.get_by_label("Send to").fill(thea.name)
+    choice.wait_for()
+    page.route("**/recipients*", lambda route: route.abort())
+    page.get_by_label("Send to").fill(f"{thea.name}.")
+    page.get_by_text("The service does not answer").wait_for()
+    assert choice.count() == 0
