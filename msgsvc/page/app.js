@@ -22,6 +22,7 @@ let openBefore = null;
 // What the list does without comes when it is first needed, or when the browser has nothing else to do.
 let conversation;
 const loadConversation = async () => (conversation ??= await import('./conversation.js'));
+const prepare = () => loadConversation().catch(() => {});
 
 // A session begins and ends.
 
@@ -38,7 +39,7 @@ function begin() {
   startPolling(ask, reportPolling);
   list.loading.then(() => {
     if (isListShown() && list.loaded) announce(unreadText());
-    (window.requestIdleCallback ?? setTimeout)(() => loadConversation().catch(() => {}));
+    (window.requestIdleCallback ?? setTimeout)(prepare);
   });
   resumeSending();
   return route();
@@ -82,6 +83,7 @@ addEventListener('mustchange', () => {
 
 async function start() {
   clear();
+  if (parse()[0]) prepare();
   try {
     await restore(createList);
     if (me.username) begin();

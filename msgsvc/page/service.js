@@ -143,10 +143,10 @@ export async function poll() {
 
 function schedule(wait) {
   clearTimeout(timer);
-  if (work && !document.hidden) timer = setTimeout(poll, wait);
+  if (work) timer = setTimeout(poll, wait);
 }
 
-document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(timer) : poll()));
+document.addEventListener('visibilitychange', poll);
 addEventListener('online', poll);
 
 // Drafts, which one person has in this tab for each partner, and sending them: one attempt after another with the same

@@ -51,6 +51,7 @@ def test_a_poll_shows_what_arrived(page: Any, uma: Person, hire: Hire) -> None:
 def test_a_hidden_page_asks_nothing_and_asks_at_once_when_it_is_back(page: Any) -> None:
     asked = requests_of(page, "GET", "/api/")
     hide(page)
+    page.evaluate("dispatchEvent(new Event('online'))")
     page.clock.run_for(10 * 60_000)
     settle(page)
     assert asked == []
