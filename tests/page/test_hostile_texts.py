@@ -124,3 +124,11 @@ def test_a_reason_and_a_name_in_the_audit_are_text(hire: Hire, log_in: LogIn) ->
     page.get_by_role("link", name="Audit").click()
     page.get_by_text(TEXTS[0]).first.wait_for()
     assert page.locator("table :is(i, script, img)").count() == 0
+
+
+def test_a_long_name_breaks_no_other_word_of_a_table(hire: Hire, log_in: LogIn) -> None:
+    hire("user", "0" + "W" * 57)
+    page = log_in(hire("admin"), "#/accounts")
+    page.get_by_role("row").nth(1).wait_for()
+    lines = page.locator("td:nth-child(3) span").evaluate_all("all => all.map(it => it.getClientRects().length)")
+    assert set(lines) == {1}

@@ -101,6 +101,15 @@ def test_read_and_answer(hire: Hire, log_in: LogIn) -> None:
     assert uma.messages(thea)[-1]["content"] == "Better,\nthank you"
 
 
+def test_the_skip_link_lies_over_the_head_and_moves_nothing(hire: Hire, log_in: LogIn) -> None:
+    thea, uma = hire("therapist"), hire("user")
+    page = log_in(uma, f"#/conversation/{thea.name}", viewport={"width": 390, "height": 700})
+    wait_for_focus(page, thea.name)
+    before = heading(page, thea.name).bounding_box()
+    tab_to(page, "Skip to writing")
+    assert heading(page, thea.name).bounding_box() == before
+
+
 def test_a_subject_is_added_and_sent(hire: Hire, log_in: LogIn) -> None:
     thea, uma = hire("therapist"), hire("user")
     page = log_in(uma, f"#/conversation/{thea.name}")
