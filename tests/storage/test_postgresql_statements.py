@@ -11,7 +11,7 @@ import postgresql_server
 import psycopg
 import pytest
 
-from msgsvc.storage.postgresql.statements import Statement, load
+from msgsvc.storage.postgresql.statements import Command, load
 from msgsvc.storage.sql_files import load_statements
 from msgsvc.storage.sqlite.migrations import migrate
 
@@ -22,6 +22,7 @@ POSTGRESQL_TEXT = load_statements("postgresql")
 POSTGRESQL = load()
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
 def parameters(text: str) -> set[str]:
@@ -127,28 +128,32 @@ WHERE_READING_ALL_IS_RIGHT = {
 }
 
 
-def plan(connection: Connection, statement: Statement, name: str) -> str:
-    cursor = psycopg.ClientCursor(connection)
-    cursor.execute(b"EXPLAIN " + statement.command, AnyParameters(name))
-    return "\n".join(line for (line,) in cursor)
+def run(connection: Connection, command: Command, given: dict[str, object], before: bytes = b"") -> Cursor:
+    cursor = psycopg.RawCursor(connection)
+    return cursor.execute(before + command.text, [given[name] for name in command.parameters])
+
+
+def plan(connection: Connection, name: str) -> str:
+    lines = run(connection, POSTGRESQL[name].command, AnyParameters(name), b"EXPLAIN ")
+    return "\n".join(line for (line,) in lines)
 
 
 @pytest.mark.parametrize("name", [name for name in POSTGRESQL if name not in WHERE_READING_ALL_IS_RIGHT])
 def test_every_statement_uses_an_index(filled: Connection, name: str) -> None:
-    lines = plan(filled, POSTGRESQL[name], name)
+    lines = plan(filled, name)
     assert "Seq Scan" not in lines, lines
     assert "Index" in lines or "Insert on" in lines, lines
 
 
 @pytest.mark.parametrize("name", WHERE_READING_ALL_IS_RIGHT)
 def test_the_exceptions_are_needed(filled: Connection, name: str) -> None:
-    assert re.search(r"Seq Scan|Index Only Scan|Index Scan", plan(filled, POSTGRESQL[name], name))
+    assert re.search(r"Seq Scan|Index Only Scan|Index Scan", plan(filled, name))
 
 
 @pytest.mark.parametrize("name", ["select_messages_up_to", "select_messages_after"])
 def test_a_page_of_a_long_conversation_reads_no_more_than_the_page(filled: Connection, name: str) -> None:
     given = {"caller": "u2", "partner": "u1", "up_to": 10**9, "after": 0, "limit": 20}
-    lines = "\n".join(line for (line,) in filled.execute(b"EXPLAIN ANALYZE " + POSTGRESQL[name].command, given))
+    lines = "\n".join(line for (line,) in run(filled, POSTGRESQL[name].command, given, b"EXPLAIN ANALYZE "))
     rows_read = [float(rows) for rows in re.findall(r"actual time=\S+ rows=([0-9.]+)", lines)]
     assert 20 <= max(rows_read) <= 2 * 20, lines
 
@@ -157,8 +162,8 @@ def result_columns(connection: Connection, name: str) -> int | None:
     """How many columns the statement gives; None where it gives no rows."""
     with connection.transaction(force_rollback=True):
         for lock in POSTGRESQL[name].locks:
-            connection.execute(lock, AnyParameters(name))
-        description = connection.execute(POSTGRESQL[name].command, AnyParameters(name)).description
+            run(connection, lock, AnyParameters(name))
+        description = run(connection, POSTGRESQL[name].command, AnyParameters(name)).description
     return None if description is None else len(description)
 
 

@@ -7,7 +7,7 @@ import psycopg
 
 from msgsvc.storage.base import Progress
 from msgsvc.storage.postgresql import schema
-from msgsvc.storage.postgresql.connection import Connection, Snapshot
+from msgsvc.storage.postgresql.connection import Connection
 from msgsvc.storage.postgresql.errors import storage_error
 from msgsvc.storage.postgresql.migrations import pending
 from msgsvc.storage.postgresql.statements import load
@@ -32,10 +32,10 @@ def _faults(connection: Connection, progress: Progress) -> Iterator[str]:
         return
     for name in schema.missing_objects(connection):
         yield f"schema: {name} is missing or disabled"
-    snapshot = Snapshot(connection, load())
+    statements = load()
     progress("recounting the summaries")
-    for fault, owner, partner in snapshot.all("select_conversation_faults"):
+    for fault, owner, partner in connection.execute(statements["select_conversation_faults"].command.text):
         yield f"summary: {fault}: owner {owner}, partner {partner}"
     progress("recounting the totals")
-    for (owner,) in snapshot.all("select_mailbox_faults"):
+    for (owner,) in connection.execute(statements["select_mailbox_faults"].command.text):
         yield f"totals: owner {owner}"

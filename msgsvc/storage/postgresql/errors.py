@@ -7,6 +7,9 @@ from msgsvc.storage.base import StorageError
 CONFLICTS = {"40001", "40P01"}
 """Serialization failure and deadlock: the transaction was rolled back and may be run again."""
 
+_IN_RECOVERY = "0A000"
+"""Feature not supported: a writing transaction would begin on a standby."""
+
 _CODES = {
     "53100": "storage_full",
     "53200": "storage_busy",
@@ -50,3 +53,9 @@ def _is_refusal(state: str) -> bool:
 def is_conflict(error: StorageError) -> bool:
     """Whether the transaction lost against another and may be run again."""
     return isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in CONFLICTS
+
+
+def is_cut(error: psycopg.Error) -> bool:
+    """Whether the server has ended the session or does not answer, or has become a standby."""
+    state = error.sqlstate
+    return state is None or state == _IN_RECOVERY or state.startswith(("08", "57P"))

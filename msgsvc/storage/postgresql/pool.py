@@ -20,7 +20,7 @@ WAIT_SECONDS = 1.0
 class Pool:
     """At most ``size`` connections; those that are idle are kept."""
 
-    def __init__(self, size: int, connect: Callable[[float], Connection]) -> None:
+    def __init__(self, size: int, connect: Callable[[float | None], Connection]) -> None:
         self._connect = connect
         self._free = threading.BoundedSemaphore(size)
         self._idle: deque[Connection] = deque()
@@ -40,6 +40,15 @@ class Pool:
         connection.deadline = deadline
         return connection
 
+    def replace(self, cut: Connection) -> Connection:
+        """Another connection in the place of one that was cut. The idle ones are closed, they may be cut too.
+
+        Raises psycopg.Error; then the place is still to be given back.
+        """
+        cut.close()
+        self.close_idle()
+        return self._connect(cut.deadline)
+
     def _idle_one(self) -> Connection | None:
         try:
             return self._idle.pop()
@@ -49,7 +58,7 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Keeps the connection for the next call, unless it is broken or in the middle of a transaction."""
         connection.is_new = False
-        is_free = connection.is_ending or connection.pgconn.transaction_status == TransactionStatus.IDLE
+        is_free = connection.runner.is_ending or connection.pgconn.transaction_status == TransactionStatus.IDLE
         if is_free and not self._is_closed:
             self._idle.append(connection)
         else:

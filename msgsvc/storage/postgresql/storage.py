@@ -2,20 +2,19 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
-from msgsvc.storage import forks
-from msgsvc.storage.base import Commit, Result, Snapshot, Storage, StorageError, Transaction
-from msgsvc.storage.postgresql import connection as wire
+from msgsvc.storage import base, forks
+from msgsvc.storage.base import Commit, Result, Storage, StorageError
 from msgsvc.storage.postgresql import host_tables, schema
 from msgsvc.storage.postgresql.connection import Connection
 from msgsvc.storage.postgresql.errors import is_conflict, storage_error
 from msgsvc.storage.postgresql.pool import Pool
 from msgsvc.storage.postgresql.statements import Statement
+from msgsvc.storage.postgresql.transaction import Snapshot, Transaction
 from msgsvc.storage.postgresql.uri import connection_string
 
 ANSWER_SECONDS = 4.0
@@ -24,13 +23,6 @@ ANSWER_SECONDS = 4.0
 POOL_SIZE = 16
 CONFLICT_PAUSE_SECONDS = 0.01
 """Pause before the first repetition; it doubles each time, and half of it is drawn at random."""
-
-_READ = b"ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan"
-"""No plan of a reading statement depends on the values, and making one takes longer than reading a page."""
-
-_WRITE = b"ISOLATION LEVEL READ COMMITTED READ WRITE"
-_COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
-"""A statement timeout would end the wait for a synchronous standby, and the commit would look like any other."""
 
 
 class PostgresqlStorage(Storage):
@@ -50,88 +42,28 @@ class PostgresqlStorage(Storage):
     def _new_pool(self) -> Pool:
         return Pool(POOL_SIZE, lambda deadline: Connection.open(self._conninfo, deadline))
 
-    @contextmanager
-    def read(self) -> Iterator[Snapshot]:
+    def read(self) -> Snapshot:
         """See Storage."""
-        connection = self._begin(_READ, time.monotonic() + ANSWER_SECONDS)
-        try:
-            yield wire.Snapshot(connection, self._statements)
-        finally:
-            self._end(connection)
+        return Snapshot(self._pool, self._statements, time.monotonic() + ANSWER_SECONDS)
 
-    def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:  # noqa: ARG002
+    def write(self, work: Callable[[base.Transaction], Result], commits: list[Commit] | None = None) -> Result:  # noqa: ARG002
         """See Storage. Returns after the commit, also with ``commits``."""
         deadline = time.monotonic() + ANSWER_SECONDS
         pause = CONFLICT_PAUSE_SECONDS
         while True:
             try:
                 return self._write_once(work, deadline)
-            except wire.StaleConnectionError:
-                self._pool.close_idle()
-                if time.monotonic() > deadline:
-                    raise
-                continue
             except StorageError as error:
                 if not is_conflict(error) or time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause *= 2
 
-    def _write_once(self, work: Callable[[Transaction], Result], deadline: float) -> Result:
-        connection = self._take(deadline)
-        try:
-            result = work(wire.Transaction(connection, self._statements, _WRITE))
-            self._commit(connection)
-        finally:
-            self._end(connection)
+    def _write_once(self, work: Callable[[base.Transaction], Result], deadline: float) -> Result:
+        with Transaction(self._pool, self._statements, deadline) as transaction:
+            result = work(transaction)
+            transaction.commit()
         return result
-
-    def _take(self, deadline: float) -> Connection:
-        try:
-            return self._pool.take(deadline)
-        except psycopg.Error as error:
-            raise storage_error(error) from error
-
-    def _begin(self, mode: bytes, deadline: float) -> Connection:
-        """A connection in a new transaction. One that was cut while it was idle is replaced.
-
-        Raises StorageError.
-        """
-        while True:
-            connection = self._take(deadline)
-            try:
-                connection.begin(mode)
-            except psycopg.Error as error:
-                connection.close()
-                was_new = connection.is_new
-                self._pool.give_back(connection)
-                self._pool.close_idle()
-                if was_new or time.monotonic() > deadline:
-                    raise storage_error(error) from error
-            except BaseException:
-                connection.close()
-                self._pool.give_back(connection)
-                raise
-            else:
-                return connection
-
-    def _commit(self, connection: Connection) -> None:
-        try:
-            connection.command(_COMMIT)
-        except psycopg.Error as error:
-            if error.sqlstate is None or error.sqlstate.startswith(("08", "57")):
-                raise StorageError("storage_unavailable", "the outcome of the commit is unknown") from error
-            raise storage_error(error) from error
-
-    def _end(self, connection: Connection) -> None:
-        """Rolls back what is open, and gives the connection back. One that is in doubt is closed.
-
-        So is one on which a statement failed: psycopg counts as prepared what the server has skipped after the error.
-        """
-        with suppress(psycopg.Error):
-            if connection.pgconn.transaction_status == TransactionStatus.INTRANS:
-                connection.send_rollback()
-        self._pool.give_back(connection)
 
     def batch(self) -> AbstractContextManager[None]:
         """See Storage. Every write has a commit of its own."""
@@ -139,13 +71,12 @@ class PostgresqlStorage(Storage):
 
     def probe(self) -> None:
         """Looks on a server that takes writes for every object of ours, and every column of the two tables."""
-        connection = self._begin(_WRITE, time.monotonic() + ANSWER_SECONDS)
-        try:
-            missing = schema.missing_objects(connection) + host_tables.missing_columns(connection)
-        except psycopg.Error as error:
-            raise storage_error(error) from error
-        finally:
-            self._end(connection)
+        with Transaction(self._pool, self._statements, time.monotonic() + ANSWER_SECONDS) as transaction:
+            try:
+                connection = transaction.begin()
+                missing = schema.missing_objects(connection) + host_tables.missing_columns(connection)
+            except psycopg.Error as error:
+                raise storage_error(error) from error
         if missing:
             detail = f"somebody's DDL dropped {', '.join(missing)}; a restart or migrate restores what is ours"
             raise StorageError("storage_unavailable", detail)

@@ -37,6 +37,7 @@ def connection_string(uri: str) -> str:
     options = (
         f"-c lock_timeout={LOCK_MILLISECONDS} -c statement_timeout={STATEMENT_MILLISECONDS}"
         f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MILLISECONDS} -c TimeZone=UTC -c DateStyle=ISO"
+        " -c plan_cache_mode=force_generic_plan"
         f" {given.pop('options', os.environ.get('PGOPTIONS', ''))}"
     )
     return make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **_DEFAULTS, **given, "options": options.strip()})
