@@ -22,6 +22,9 @@ Authenticate = Callable[["WSGIEnvironment"], str | None]
 Credentials = bytes | str
 """How a request names its caller: the hash of a session token, or the username that the host has authenticated."""
 
+REMEMBERED_SESSIONS = 10_000
+"""Of so many sessions a process remembers the account, about 2 MB."""
+
 logger = logging.getLogger("msgsvc")
 
 
@@ -53,6 +56,10 @@ class Authentication(Protocol):
         """How the request names its caller; read without our database."""
         ...
 
+    def likely_username(self, credentials: Credentials) -> str | None:
+        """Whose account the credentials most likely stand for; nothing may be decided by it."""
+        ...
+
     def caller(self, snapshot: Snapshot, credentials: Credentials, now: float, request_id: str) -> Caller | None:
         """The account behind the credentials."""
         ...
@@ -64,11 +71,16 @@ class SessionAuthentication:
     def __init__(self, settings: Settings, roles: RoleNames) -> None:
         self._settings = settings
         self._roles = roles
+        self._usernames: dict[Credentials, str] = {}
 
     def credentials(self, environ: "WSGIEnvironment", request_id: str) -> Credentials | None:  # noqa: ARG002
         """The hash of the session token."""
         token = bearer_token(environ)
         return None if token is None else token_hash(token)
+
+    def likely_username(self, credentials: Credentials) -> str | None:
+        """The account that the session stood for when it was last looked up."""
+        return self._usernames.get(credentials)
 
     def caller(
         self,
@@ -82,6 +94,10 @@ class SessionAuthentication:
         if row is None:
             return None
         username, role, suspended, must_change, session_id, created_at, used_at = row
+        if self._usernames.get(credentials) != username:
+            if len(self._usernames) >= REMEMBERED_SESSIONS:
+                self._usernames.clear()
+            self._usernames[credentials] = username
         ends_at = created_at + self._settings.session_max_seconds
         return Caller(username, self._roles.meaning(role), suspended, must_change, session_id, ends_at, used_at)
 
@@ -105,6 +121,10 @@ class HostAuthentication:
         except ApiError as error:
             logger.error("authenticate: %s", error.sentence, extra={"fields": {"request_id": request_id}})
             return None
+
+    def likely_username(self, credentials: Credentials) -> str | None:
+        """The name itself."""
+        return str(credentials)
 
     def caller(
         self,

@@ -1,6 +1,6 @@
 """One request: its environ, read strictly; and the database, read and written as its caller."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,11 +14,15 @@ from msgsvc.errors import ApiError
 from msgsvc.json_http import Encoded, read_json
 from msgsvc.roles import RoleNames
 from msgsvc.settings import Settings
-from msgsvc.storage.base import Commit, Result, Snapshot, Storage, Transaction
+from msgsvc.storage.base import Ahead, Commit, Result, Snapshot, Storage, Transaction
 from msgsvc.tokens import PasswordHasher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+
+Expected = tuple[str, str, Mapping[str, object]]
+"""A reading statement that will follow the one that authorizes: name, the parameter for the caller, the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,16 @@ class Request:
             raise LookupError("the caller is known inside read() and write()")
         return self.known_caller
 
-    def read(self) -> AbstractContextManager[Snapshot]:
-        """A snapshot in which the caller has been authorized. Raises ApiError 401 and 403, StorageError."""
-        return AuthorizedReading(self.services.database.read(), self._authorize)
+    def read(self, expected: Sequence[Expected] = ()) -> AbstractContextManager[Snapshot]:
+        """A snapshot in which the caller has been authorized. Raises ApiError 401 and 403, StorageError.
 
-    def write(self, work: Callable[[Transaction], Result]) -> Result:
-        """Runs the work in a transaction in which the caller has been authorized; see Storage.write.
+        A process remembers for whom a session stood, so an engine that sends ahead sends what is ``expected`` with the
+        statement that authorizes.
+        """
+        return AuthorizedReading(self.services.database.read(self._ahead(expected)), self._authorize)
+
+    def write(self, work: Callable[[Transaction], Result], expected: Sequence[Expected] = ()) -> Result:
+        """Runs the work in a transaction in which the caller has been authorized; see Storage.write and read().
 
         The response waits for the commit; where ``commits`` is None, this waits.
         Raises ApiError 401 and 403, StorageError, or what the work raises.
@@ -91,7 +99,7 @@ class Request:
             self._authorize(transaction)
             return work(transaction)
 
-        return self.services.database.write(authorized_work, self.commits)
+        return self.services.database.write(authorized_work, self.commits, self._ahead(expected))
 
     def authorize(self) -> None:
         """Authorizes the caller before slow work such as hashing, which must not run in a transaction."""
@@ -99,14 +107,27 @@ class Request:
             with self.read():
                 pass
 
-    def _authorize(self, snapshot: Snapshot) -> None:
+    def _ahead(self, expected: Sequence[Expected]) -> Ahead:
+        """What is expected, for the likely caller; nothing where the engine has no use for it."""
+        if not expected or not self.services.database.sends_ahead:
+            return ()
+        credentials = self._find_credentials()
+        username = credentials and self.services.authentication.likely_username(credentials)
+        return [(name, {parameter: username, **others}) for name, parameter, others in expected if username]
+
+    def _find_credentials(self) -> Credentials | None:
         self.access_was_checked = True
-        if self.access is Access.ANYONE:
-            return
-        authentication = self.services.authentication
         if self._credentials is None:
-            self._credentials = authentication.credentials(self.environ, self.id)
-        caller = self._credentials and authentication.caller(snapshot, self._credentials, self.now(), self.id)
+            self._credentials = self.services.authentication.credentials(self.environ, self.id)
+        return self._credentials
+
+    def _authorize(self, snapshot: Snapshot) -> None:
+        if self.access is Access.ANYONE:
+            self.access_was_checked = True
+            return
+        credentials = self._find_credentials()
+        authentication = self.services.authentication
+        caller = credentials and authentication.caller(snapshot, credentials, self.now(), self.id)
         self.known_caller = caller or self.known_caller
         check_access(self.access, caller or None)
 

@@ -60,15 +60,10 @@ def test_every_call_is_measured_on_postgresql(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     calls, growth, _ = tables(table)
     round_trips = {row["call"]: float(row["round trips"]) for row in calls}
-    assert round_trips == {
-        "inbox": 5,
-        "conversation": 5,
-        "unread-304": 4,
-        "unread": 4,
-        "send": 4,
-        "read": 3,
-        "delete": 3,
-    }
+    writes = {"send": 3, "read": 3, "delete": 3}
+    assert {name: round_trips[name] for name in writes} == writes
+    # Nobody waits for the answer to a ROLLBACK, so the next call may be sent before it.
+    assert all(1 <= round_trips[name] <= 2 for name in round_trips.keys() - writes)
     assert all(row["errors"] == "0" and float(row["server CPU µs"]) > 0 for row in calls)
     assert {"inbox-page-90", "conversation-deep"} <= {row["p50 ms"] for row in growth}
 

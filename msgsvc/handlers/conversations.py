@@ -5,13 +5,14 @@ from contextlib import closing
 from msgsvc import fields
 from msgsvc.errors import ApiError
 from msgsvc.json_http import NO_CONTENT, Encoded, Response, encoded_list, entity_tag, matches
-from msgsvc.request import Request
+from msgsvc.request import Expected, Request
 from msgsvc.roles import SendingFacts, decide_sending
 from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, messages
 from msgsvc.storage.base import Snapshot, Transaction
 from msgsvc.times import stored
 
 _NO_MAILBOX = (0, 0, 0, 0)
+_MAILBOX: tuple[Expected, ...] = (("select_mailbox", "caller", {}),)
 
 
 def inbox(request: Request) -> Response:
@@ -20,21 +21,19 @@ def inbox(request: Request) -> Response:
     page = fields.page(query)
     limit = fields.limit(query, lowest=10, highest=50, default=20)
     unread_only = fields.boolean(query, "unread_only")
+    statement = "select_unread_inbox" if unread_only else "select_inbox"
+    bounds = {"limit": limit, "offset": (page - 1) * limit, "preview": PREVIEW_LIMIT + 1}
+    # A poll gets 304 most of the time.
+    is_poll = "HTTP_IF_NONE_MATCH" in request.environ
 
-    with request.read() as snapshot:
+    with request.read(_MAILBOX if is_poll else (*_MAILBOX, (statement, "caller", bounds))) as snapshot:
         caller = request.caller.username
         mailbox = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
         total_unread, conversations, unread_conversations, version = mailbox
         tag = entity_tag("inbox", caller, page, limit, unread_only, version, request.services.settings.roles)
         if matches(request.environ, tag):
             return Response(status=304, headers={"ETag": tag})
-        rows = snapshot.all(
-            "select_unread_inbox" if unread_only else "select_inbox",
-            caller=caller,
-            limit=limit,
-            offset=(page - 1) * limit,
-            preview=PREVIEW_LIMIT + 1,
-        )
+        rows = snapshot.all(statement, caller=caller, **bounds)
     others = {
         "total_unread": total_unread,
         "page": page,
@@ -48,7 +47,7 @@ def inbox(request: Request) -> Response:
 def unread(request: Request) -> Response:
     """GET /api/messages/unread: the badge that clients poll; it never prolongs the session."""
     request.is_background = True
-    with request.read() as snapshot:
+    with request.read(_MAILBOX) as snapshot:
         caller = request.caller.username
         total_unread, *_ = snapshot.first("select_mailbox", caller=caller) or _NO_MAILBOX
     tag = entity_tag("unread", caller, total_unread)
@@ -66,15 +65,16 @@ def conversation(request: Request, username: str) -> Response:
     if "before" in query and "after" in query:
         raise ApiError("invalid_parameter", "Give before or after, not both")
     partner = fields.username("username", username)
+    bounds = {"partner": partner, "limit": limit + 1}
+    if "after" in query:
+        statement, bounds["after"] = "select_messages_after", after
+    else:
+        statement, bounds["up_to"] = "select_messages_up_to", up_to
 
-    with request.read() as snapshot:
+    with request.read((_facts_about(partner), (statement, "caller", bounds))) as snapshot:
         caller = request.caller.username
         facts = _sending_facts(request, snapshot, partner)
-        if "after" in query:
-            rows = snapshot.each("select_messages_after", caller=caller, partner=partner, after=after, limit=limit + 1)
-        else:
-            rows = snapshot.each("select_messages_up_to", caller=caller, partner=partner, up_to=up_to, limit=limit + 1)
-        with closing(rows):
+        with closing(snapshot.each(statement, caller=caller, **bounds)) as rows:
             page, has_more = messages(rows, caller, partner, limit)
     decision = facts and decide_sending(facts)
     others = {
@@ -99,7 +99,7 @@ def mark_conversation_read(request: Request, username: str) -> Response:
         _sending_facts(request, transaction, partner)
         return transaction.run("update_conversation_read", caller=caller, partner=partner, up_to=up_to, now=now)
 
-    return Response({"with_user": partner, "marked": request.write(mark)})
+    return Response({"with_user": partner, "marked": request.write(mark, [_facts_about(partner)])})
 
 
 def hide_conversation(request: Request, username: str) -> Response:
@@ -116,8 +116,12 @@ def hide_conversation(request: Request, username: str) -> Response:
         for (message_id,) in transaction.all("select_conversation_ids", caller=caller, partner=partner, up_to=up_to):
             transaction.run("update_message_hidden", id=message_id, caller=caller, now=now)
 
-    request.write(hide)
+    request.write(hide, [_facts_about(partner)])
     return NO_CONTENT
+
+
+def _facts_about(partner: str) -> Expected:
+    return "select_sending_facts", "sender", {"recipient": partner}
 
 
 def _sending_facts(request: Request, snapshot: Snapshot, partner: str) -> SendingFacts | None:

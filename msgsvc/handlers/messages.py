@@ -7,7 +7,7 @@ import math
 from msgsvc import fields
 from msgsvc.errors import ApiError
 from msgsvc.json_http import NO_CONTENT, Response
-from msgsvc.request import Request
+from msgsvc.request import Expected, Request
 from msgsvc.roles import SendingFacts, decide_sending
 from msgsvc.storage.base import Transaction
 from msgsvc.times import rfc3339, stored
@@ -27,13 +27,16 @@ def send(request: Request) -> Response:
     now = request.now()
     sent_at = stored(now)
     expired_at = int(now) - IDEMPOTENCY_SECONDS
-    key_times = {"expired_at": expired_at, "believed_until": int(now) + IDEMPOTENCY_SECONDS}
+    key_use = {"key": key, "expired_at": expired_at, "believed_until": int(now) + IDEMPOTENCY_SECONDS}
+    expected: tuple[Expected, ...] = (("select_sending_facts", "sender", {"recipient": recipient}),)
+    if key:
+        expected = ("select_idempotency_key", "sender", key_use), *expected
 
     def store(transaction: Transaction) -> Response:
         sender = request.caller.username
         if recipient == sender:
             raise ApiError("self_message")
-        first = key and transaction.first("select_idempotency_key", sender=sender, key=key, **key_times)
+        first = key and transaction.first("select_idempotency_key", sender=sender, **key_use)
         if first and first[0] == digest:
             return _sent(first[1], first[2], recipient, replayed=True)
         facts = transaction.first("select_sending_facts", sender=sender, recipient=recipient)
@@ -61,7 +64,7 @@ def send(request: Request) -> Response:
             )
         return _sent(message_id, sent_at, recipient)
 
-    return request.write(store)
+    return request.write(store, expected)
 
 
 def _count_send(request: Request, transaction: Transaction, now: float) -> None:

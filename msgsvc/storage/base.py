@@ -1,7 +1,7 @@
 """What handlers and commands may ask of a database, whatever its engine; and how a database fails."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
@@ -34,6 +34,10 @@ class MigrationError(Exception):
 
 class BackupRefusedError(Exception):
     """The copy would overwrite what must not be overwritten."""
+
+
+Ahead = Sequence[tuple[str, dict[str, object]]]
+"""Names of reading statements with their parameters."""
 
 
 class Snapshot(Protocol):
@@ -81,17 +85,26 @@ class Storage(ABC):
     batches_writes: bool
     """Whether ``batch()`` lets many writes share one commit."""
 
+    sends_ahead: bool
+    """Whether statements that are named beforehand save round trips to a server."""
+
     @abstractmethod
-    def read(self) -> AbstractContextManager[Snapshot]:
-        """A snapshot. Raises StorageError."""
+    def read(self, ahead: Ahead = ()) -> AbstractContextManager[Snapshot]:
+        """A snapshot. Raises StorageError.
+
+        An engine that ``sends_ahead`` sends the statements of ``ahead`` with the first one. They should be those that
+        will follow it; one that does not follow has been run in vain.
+        """
 
     def share_snapshot(self) -> AbstractContextManager[None]:
         """Reads of this thread within the block may share one snapshot, which begins with the first of them."""
         return nullcontext()
 
     @abstractmethod
-    def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:
-        """Runs the work in a transaction; its result.
+    def write(
+        self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None, ahead: Ahead = ()
+    ) -> Result:
+        """Runs the work in a transaction; its result. For ``ahead`` see read().
 
         The engine may run the work again after a conflict with another writer, so it must change nothing but the
         database. Returns after the commit; with ``commits`` it returns before, adds the commit to the list, and the

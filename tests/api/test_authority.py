@@ -17,7 +17,7 @@ from werkzeug.test import EnvironBuilder
 from msgsvc.authorization import Access
 from msgsvc.middleware import Call
 from msgsvc.routes import Route, routes
-from msgsvc.storage.base import Snapshot
+from msgsvc.storage.base import Ahead, Snapshot
 from msgsvc.testing import Client
 from msgsvc.tokens import PasswordHasher
 
@@ -182,8 +182,8 @@ class _HookedStorage:
         self._after_reading = after_reading
 
     @contextmanager
-    def read(self) -> Iterator[Snapshot]:
-        with self._storage.read() as snapshot:
+    def read(self, ahead: Ahead = ()) -> Iterator[Snapshot]:
+        with self._storage.read(ahead) as snapshot:
             yield snapshot
         self._after_reading()
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import psycopg
 
 from msgsvc.storage import base, forks
-from msgsvc.storage.base import Commit, Result, Storage, StorageError
+from msgsvc.storage.base import Ahead, Commit, Result, Storage, StorageError
 from msgsvc.storage.postgresql import host_tables, schema
 from msgsvc.storage.postgresql.connection import Connection
 from msgsvc.storage.postgresql.errors import is_conflict, storage_error
@@ -30,6 +30,7 @@ class PostgresqlStorage(Storage):
 
     serves_inline_reads = False
     batches_writes = False
+    sends_ahead = True
 
     def __init__(self, uri: str, statements: Mapping[str, Statement]) -> None:
         """Raises MigrationError for a malformed URI. Connects when it is first used."""
@@ -42,25 +43,30 @@ class PostgresqlStorage(Storage):
     def _new_pool(self) -> Pool:
         return Pool(POOL_SIZE, lambda deadline: Connection.open(self._conninfo, deadline))
 
-    def read(self) -> Snapshot:
+    def read(self, ahead: Ahead = ()) -> Snapshot:
         """See Storage."""
-        return Snapshot(self._pool, self._statements, time.monotonic() + ANSWER_SECONDS)
+        return Snapshot(self._pool, self._statements, time.monotonic() + ANSWER_SECONDS, ahead)
 
-    def write(self, work: Callable[[base.Transaction], Result], commits: list[Commit] | None = None) -> Result:  # noqa: ARG002
+    def write(
+        self,
+        work: Callable[[base.Transaction], Result],
+        commits: list[Commit] | None = None,  # noqa: ARG002
+        ahead: Ahead = (),
+    ) -> Result:
         """See Storage. Returns after the commit, also with ``commits``."""
         deadline = time.monotonic() + ANSWER_SECONDS
         pause = CONFLICT_PAUSE_SECONDS
         while True:
             try:
-                return self._write_once(work, deadline)
+                return self._write_once(work, deadline, ahead)
             except StorageError as error:
                 if not is_conflict(error) or time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause *= 2
 
-    def _write_once(self, work: Callable[[base.Transaction], Result], deadline: float) -> Result:
-        with Transaction(self._pool, self._statements, deadline) as transaction:
+    def _write_once(self, work: Callable[[base.Transaction], Result], deadline: float, ahead: Ahead) -> Result:
+        with Transaction(self._pool, self._statements, deadline, ahead) as transaction:
             result = work(transaction)
             transaction.commit()
         return result

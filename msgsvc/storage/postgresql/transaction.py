@@ -13,7 +13,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from msgsvc.storage.base import Row, StorageError
+from msgsvc.storage.base import Ahead, Row, StorageError
 from msgsvc.storage.postgresql.command_runner import Call
 from msgsvc.storage.postgresql.connection import Connection
 from msgsvc.storage.postgresql.errors import is_cut, storage_error
@@ -31,12 +31,14 @@ class Snapshot:
 
     _begin = Command(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-    def __init__(self, pool: Pool, statements: Mapping[str, Statement], deadline: float) -> None:
-        """Every wait in it ends at the deadline."""
+    def __init__(self, pool: Pool, statements: Mapping[str, Statement], deadline: float, ahead: Ahead = ()) -> None:
+        """Every wait in it ends at the deadline. The statements ``ahead`` are sent with the first one."""
         self._pool = pool
         self._statements = statements
         self._deadline = deadline
         self._has_begun = False
+        self._ahead = ahead
+        self._sent_ahead: dict[str, tuple[dict[str, object], PGresult]] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -69,15 +71,35 @@ class Snapshot:
     def _run_first(self, calls: list[Call]) -> list[PGresult]:
         connection = self._connection
         try:
-            return connection.runner.run(connection.beginning(self._begin) + calls)
+            return self._begin_and_run(calls)
         except psycopg.Error as error:
             if connection.is_new or not is_cut(error) or time.monotonic() > self._deadline:
                 raise
         self._connection = self._pool.replace(connection)
-        return self._connection.runner.run(self._connection.beginning(self._begin) + calls)
+        return self._begin_and_run(calls)
+
+    def _begin_and_run(self, calls: list[Call]) -> list[PGresult]:
+        beginning = self._connection.beginning(self._begin)
+        return self._connection.runner.run(beginning + calls)[len(beginning) :]
+
+    def _calls(self, name: str, parameters: dict[str, object]) -> list[Call]:
+        return [(self._statements[name].command, parameters)]
 
     def _execute(self, name: str, parameters: dict[str, object]) -> PGresult:
-        return self._run([(self._statements[name].command, parameters)])[-1]
+        sent = self._sent_ahead.pop(name, None)
+        if sent and sent[0] == parameters:
+            return sent[1]
+        ahead, self._ahead = self._ahead, ()
+        calls: list[Call] = []
+        places = []
+        for statement in ((name, parameters), *ahead):
+            calls += self._calls(*statement)
+            places.append(len(calls) - 1)
+        results = self._run(calls)
+        first, *others = [results[place] for place in places]
+        for (sent_name, given), result in zip(ahead, others, strict=True):
+            self._sent_ahead[sent_name] = given, result
+        return first
 
     def all(self, name: str, **parameters: object) -> list[Row]:
         """All rows of the statement."""
@@ -102,9 +124,9 @@ class Transaction(Snapshot):
 
     _begin = Command(b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 
-    def _execute(self, name: str, parameters: dict[str, object]) -> PGresult:
+    def _calls(self, name: str, parameters: dict[str, object]) -> list[Call]:
         statement = self._statements[name]
-        return self._run([(command, parameters) for command in (*statement.locks, statement.command)])[-1]
+        return [(command, parameters) for command in (*statement.locks, statement.command)]
 
     def run(self, name: str, **parameters: object) -> int:
         """Runs the statement; the number of rows it changed."""

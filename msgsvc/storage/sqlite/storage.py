@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgsvc.storage import forks
 from msgsvc.storage.base import (
+    Ahead,
     Commit,
     MigrationError,
     Result,
@@ -46,6 +47,7 @@ class SqliteStorage(Storage):
 
     serves_inline_reads = True
     batches_writes = True
+    sends_ahead = False
 
     def __init__(self, path: str, statements: Mapping[str, str], *, shared: bool = False) -> None:
         """path ``:memory:`` stands for a private file that close() removes, so that every thread sees the same.
@@ -160,7 +162,7 @@ class SqliteStorage(Storage):
         with suppress(StorageError):
             self._files.ensure_unchanged()
 
-    def read(self) -> AbstractContextManager[Snapshot]:
+    def read(self, ahead: Ahead = ()) -> AbstractContextManager[Snapshot]:  # noqa: ARG002
         """See Storage."""
         shared = self._readers.shared()
         if shared and shared.has_begun():
@@ -172,7 +174,12 @@ class SqliteStorage(Storage):
         """See Storage."""
         return self._readers.share_snapshot()
 
-    def write(self, work: Callable[[Transaction], Result], commits: list[Commit] | None = None) -> Result:
+    def write(
+        self,
+        work: Callable[[Transaction], Result],
+        commits: list[Commit] | None = None,
+        ahead: Ahead = (),  # noqa: ARG002
+    ) -> Result:
         """See Storage."""
         if commits is not None:
             return self._group_commit.write(work, commits)
