@@ -250,10 +250,18 @@ BEGIN
     new.sent_at := coalesce(new.sent_at, now());
     new.created_at := coalesce(new.created_at, now());
     PERFORM pg_advisory_xact_lock(msgsvc_conversation_key(new.sender_username::text, new.recipient_username::text));
-    SELECT max(c.last_message_id) INTO newest
-    FROM msgsvc_conversations AS c
-    WHERE (c.owner = new.sender_username::text AND c.partner = new.recipient_username::text)
-        OR (c.owner = new.recipient_username::text AND c.partner = new.sender_username::text);
+    newest := greatest(
+        (
+            SELECT c.last_message_id
+            FROM msgsvc_conversations AS c
+            WHERE c.owner = new.sender_username::text AND c.partner = new.recipient_username::text
+        ),
+        (
+            SELECT c.last_message_id
+            FROM msgsvc_conversations AS c
+            WHERE c.owner = new.recipient_username::text AND c.partner = new.sender_username::text
+        )
+    );
     IF newest > new.id THEN
         BEGIN
             IF new.id = currval(pg_get_serial_sequence(tg_relid::regclass::text, 'id')) THEN
@@ -317,6 +325,14 @@ BEGIN
     SELECT DISTINCT m.recipient_username::text COLLATE "C", m.sender_username::text COLLATE "C"
     FROM rows_after AS m
     WHERE m.sender_username::text COLLATE "C" <> m.recipient_username::text COLLATE "C"
+        -- ON CONFLICT would lock the row of a right that is open already, and write that to the log.
+        AND NOT EXISTS (
+            SELECT 1
+            FROM msgsvc_reply_rights AS o
+            WHERE o.reader = m.recipient_username::text COLLATE "C"
+                AND o.writer = m.sender_username::text COLLATE "C"
+                AND o.is_open <> 0
+        )
     ORDER BY 1, 2
     ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE r.is_open = 0;
     PERFORM msgsvc_draw_beyond(tg_relid, max(m.id)) FROM rows_after AS m;
@@ -395,29 +411,35 @@ BEGIN
         WHERE c.unread <> 0 OR c.is_shown_otherwise
         GROUP BY owner, partner
     ) AS d;
-    INSERT INTO msgsvc_reply_rights AS r (reader, writer)
-    SELECT DISTINCT a.recipient_username::text COLLATE "C", a.sender_username::text COLLATE "C"
-    FROM rows_after AS a
-    WHERE a.sender_username::text COLLATE "C" <> a.recipient_username::text COLLATE "C"
-        AND NOT EXISTS (
-            SELECT 1
-            FROM rows_before AS b
-            WHERE b.id = a.id
-                AND b.sender_username::text COLLATE "C" = a.sender_username::text COLLATE "C"
-                AND b.recipient_username::text COLLATE "C" = a.recipient_username::text COLLATE "C"
-        )
-        -- A foreign key that cascades a rename opens no right that msgsvc_rename() has taken over closed.
-        AND NOT EXISTS (
-            SELECT 1
-            FROM rows_before AS b
-            INNER JOIN msgsvc_reply_rights AS o
-                ON o.reader = a.recipient_username::text AND o.writer = a.sender_username::text
-            WHERE b.id = a.id
-                AND (SELECT count(*) FROM users WHERE username IN (b.sender_username, b.recipient_username)) < 2
-        )
-    ORDER BY 1, 2
-    ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE r.is_open = 0;
-    PERFORM msgsvc_draw_beyond(tg_relid, max(m.id)) FROM rows_after AS m;
+    IF EXISTS (
+        SELECT id, sender_username::text COLLATE "C", recipient_username::text COLLATE "C" FROM rows_after
+        EXCEPT ALL
+        SELECT id, sender_username::text COLLATE "C", recipient_username::text COLLATE "C" FROM rows_before
+    ) THEN
+        INSERT INTO msgsvc_reply_rights AS r (reader, writer)
+        SELECT DISTINCT a.recipient_username::text COLLATE "C", a.sender_username::text COLLATE "C"
+        FROM rows_after AS a
+        WHERE a.sender_username::text COLLATE "C" <> a.recipient_username::text COLLATE "C"
+            AND NOT EXISTS (
+                SELECT 1
+                FROM rows_before AS b
+                WHERE b.id = a.id
+                    AND b.sender_username::text COLLATE "C" = a.sender_username::text COLLATE "C"
+                    AND b.recipient_username::text COLLATE "C" = a.recipient_username::text COLLATE "C"
+            )
+            -- A foreign key that cascades a rename opens no right that msgsvc_rename() has taken over closed.
+            AND NOT EXISTS (
+                SELECT 1
+                FROM rows_before AS b
+                INNER JOIN msgsvc_reply_rights AS o
+                    ON o.reader = a.recipient_username::text AND o.writer = a.sender_username::text
+                WHERE b.id = a.id
+                    AND (SELECT count(*) FROM users WHERE username IN (b.sender_username, b.recipient_username)) < 2
+            )
+        ORDER BY 1, 2
+        ON CONFLICT (reader, writer) DO UPDATE SET is_open = 1 WHERE r.is_open = 0;
+        PERFORM msgsvc_draw_beyond(tg_relid, max(m.id)) FROM rows_after AS m;
+    END IF;
     RETURN NULL;
 END
 $$;
