@@ -52,8 +52,8 @@ def send(request: Request) -> Response:
             "insert_message", sender=sender, recipient=recipient, subject=subject, content=content, now=sent_at
         )
         if key:
-            transaction.run("delete_expired_idempotency_keys", expired_at=expired_at)
-            transaction.run(
+            transaction.enqueue("delete_expired_idempotency_keys", expired_at=expired_at)
+            transaction.enqueue(
                 "insert_idempotency_key",
                 sender=sender,
                 key=key,

@@ -67,6 +67,10 @@ class Transaction(Snapshot, Protocol):
         """Runs the statement; the number of rows it changed."""
         ...
 
+    def enqueue(self, name: str, **parameters: object) -> object:
+        """Runs the statement at the latest with the next one or the commit, which fails where it fails."""
+        ...
+
 
 class Commit(Protocol):
     """A commit that may hold the work of several calls."""

@@ -139,7 +139,7 @@ def measure_calls(
 
 
 def _count(call: Call, work: Workload, server: servers.Server, proxy: RoundTrips) -> float:
-    """As background calls, which prolong no session: that is five more, once in many calls."""
+    """As background calls, which prolong no session: that is some more, once in many calls."""
     requests = (request.replace(b"\r\n", b"\r\nMsgsvc-Background: 1\r\n", 1) for request in work.take(call))
     for request in islice(requests, COUNTED_CALLS):
         ask(server.address, request)

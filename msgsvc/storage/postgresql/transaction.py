@@ -124,9 +124,22 @@ class Transaction(Snapshot):
 
     _begin = Command(b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 
+    def __init__(self, pool: Pool, statements: Mapping[str, Statement], deadline: float, ahead: Ahead = ()) -> None:
+        """See Snapshot."""
+        super().__init__(pool, statements, deadline, ahead)
+        self._queue: list[Call] = []
+
+    def _run(self, calls: list[Call]) -> list[PGresult]:
+        queue, self._queue = self._queue, []
+        return super()._run(queue + calls)[len(queue) :]
+
     def _calls(self, name: str, parameters: dict[str, object]) -> list[Call]:
         statement = self._statements[name]
         return [(command, parameters) for command in (*statement.locks, statement.command)]
+
+    def enqueue(self, name: str, **parameters: object) -> None:
+        """Sends the statement with the next one, or with the commit."""
+        self._queue += self._calls(name, parameters)
 
     def run(self, name: str, **parameters: object) -> int:
         """Runs the statement; the number of rows it changed."""
@@ -134,9 +147,11 @@ class Transaction(Snapshot):
 
     def commit(self) -> None:
         """Commits. Raises StorageError, also where the outcome is unknown."""
+        if not self._has_begun:
+            self.begin()
         try:
-            self._connection.runner.run([(_WITHOUT_TIMEOUT, {}), (_COMMIT, {})])
+            self._connection.runner.run([*self._queue, (_WITHOUT_TIMEOUT, {}), (_COMMIT, {})])
         except psycopg.Error as error:
-            if error.sqlstate is None or error.sqlstate.startswith(("08", "57")):
+            if is_cut(error):
                 raise StorageError("storage_unavailable", "the outcome of the commit is unknown") from error
             raise storage_error(error) from error

@@ -102,6 +102,8 @@ class Connection:
         except sqlite3.Error as error:
             raise self._storage_error(error) from error
 
+    enqueue = run
+
     def on_progress(self, callback: Callable[[], None]) -> None:
         """Calls the function again and again while a statement of this connection runs."""
         self.raw.set_progress_handler(callback, 1_000_000)
