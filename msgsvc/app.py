@@ -12,7 +12,7 @@ from msgsvc.audit import Actor
 from msgsvc.authorization import Authenticate, HostAuthentication, SessionAuthentication
 from msgsvc.client_address import ClientAddresses
 from msgsvc.errors import ApiError
-from msgsvc.json_http import Encoded, encode_json
+from msgsvc.json_http import encode_json
 from msgsvc.middleware import Answer, Call
 from msgsvc.openapi import document
 from msgsvc.page import page_routes
@@ -122,7 +122,7 @@ def build_app(
         PasswordHasher(settings.threads),
         ClientAddresses(settings),
         roles,
-        Encoded(encode_json(document(table, standalone=standalone)).encode()),
+        encode_json(document(table, standalone=standalone)),
     )
     app = App(services, table + pages)
     try:

@@ -22,18 +22,17 @@ BODY_LIMIT = 64 * 1024
 DISCARD_LIMIT = 1024 * 1024
 """Bytes of a refused body that are read. nginx, by default, passes on bodies up to this length."""
 
-encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
-class Encoded(bytes):
-    """Text that is JSON in UTF-8 already, so that Response does not encode it."""
+def encode_json(value: object) -> bytes:
+    """JSON in UTF-8, and a newline, so that a terminal's prompt does not follow on the same line."""
+    return f"{_encode_json(value)}\n".encode()
 
-    __slots__ = ()
 
-
-def encoded_list(name: str, items: Iterable[bytes], others: Mapping[str, object]) -> Encoded:
-    """A JSON object of a list, whose items are JSON already, and of other members."""
-    return Encoded(b'{"%b":[%b],%b' % (name.encode(), b",".join(items), encode_json(others)[1:].encode()))
+def encode_list(name: str, items: Iterable[bytes], others: Mapping[str, object]) -> bytes:
+    """The same for an object of a list, whose items are JSON already, and of other members."""
+    return b'{"%b":[%b],%b' % (name.encode(), b",".join(items), encode_json(others)[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,10 @@ class Response:
     """The code of an error, for the log line."""
 
     def payload(self) -> bytes:
-        """Bytes as they are; else JSON and a newline, so that a terminal's prompt does not follow on the same line."""
-        if isinstance(self.value, bytes) and not isinstance(self.value, Encoded):
-            return self.value
-        encoded = self.value if isinstance(self.value, Encoded) else encode_json(self.value).encode()
-        return encoded + b"\n"
+        """The body."""
+        if self.value is None:
+            return b""
+        return self.value if isinstance(self.value, bytes) else encode_json(self.value)
 
 
 NO_CONTENT = Response(status=204)

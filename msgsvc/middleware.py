@@ -153,7 +153,7 @@ class Call:
         discard_body(self._environ)
         self.commit()
         response = self._response
-        payload = b"" if response.value is None else response.payload()
+        payload = response.payload()
         headers = {**standard_headers(self._id), **cors.response_headers(self._environ, self._services.settings)}
         if response.value is not None:
             headers["Content-Type"] = "application/json"

@@ -11,7 +11,7 @@ from msgsvc.audit import Actor
 from msgsvc.authorization import Access, Authentication, Caller, Credentials, check_access
 from msgsvc.client_address import ClientAddresses
 from msgsvc.errors import ApiError
-from msgsvc.json_http import Encoded, read_json
+from msgsvc.json_http import read_json
 from msgsvc.roles import RoleNames
 from msgsvc.settings import Settings
 from msgsvc.storage.base import Ahead, Commit, Result, Snapshot, Storage, Transaction
@@ -36,7 +36,7 @@ class Services:
     passwords: PasswordHasher
     addresses: ClientAddresses
     roles: RoleNames
-    openapi: Encoded
+    openapi: bytes
 
 
 class Request:

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from msgsvc import fields
 from msgsvc.errors import ApiError
-from msgsvc.json_http import NO_CONTENT, Encoded, Response, encoded_list, entity_tag, matches
+from msgsvc.json_http import NO_CONTENT, Response, encode_list, entity_tag, matches
 from msgsvc.request import Expected, Request
 from msgsvc.roles import SendingFacts, decide_sending
 from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, messages
@@ -41,7 +41,7 @@ def inbox(request: Request) -> Response:
         "total_conversations": unread_conversations if unread_only else conversations,
     }
     items = (inbox_row(row, request.services.roles) for row in rows)
-    return Response(encoded_list("conversations", items, others), headers={"ETag": tag})
+    return Response(encode_list("conversations", items, others), headers={"ETag": tag})
 
 
 def unread(request: Request) -> Response:
@@ -53,7 +53,7 @@ def unread(request: Request) -> Response:
     tag = entity_tag("unread", caller, total_unread)
     if matches(request.environ, tag):
         return Response(status=304, headers={"ETag": tag})
-    return Response(Encoded(b'{"total_unread":%d}' % total_unread), headers={"ETag": tag})
+    return Response(b'{"total_unread":%d}\n' % total_unread, headers={"ETag": tag})
 
 
 def conversation(request: Request, username: str) -> Response:
@@ -84,7 +84,7 @@ def conversation(request: Request, username: str) -> Response:
         "reply_refusal": decision.code or None if decision else None,
         "with_role": request.services.roles.known(facts.recipient_role) if facts else None,
     }
-    return Response(encoded_list("messages", page if "after" in query else reversed(page), others))
+    return Response(encode_list("messages", page if "after" in query else reversed(page), others))
 
 
 def mark_conversation_read(request: Request, username: str) -> Response:

@@ -5,7 +5,7 @@ from contextlib import closing
 from msgsvc import fields
 from msgsvc.audit import Look, audit_look
 from msgsvc.errors import ApiError
-from msgsvc.json_http import Response, encoded_list
+from msgsvc.json_http import Response, encode_list
 from msgsvc.request import Request
 from msgsvc.shapes import messages
 from msgsvc.storage.base import Row, Snapshot
@@ -57,7 +57,7 @@ def conversation(request: Request, a: str, b: str) -> Response:
             page, has_more = messages(rows, a, b, limit)
     _record(request, Look("conversation_viewed", participants=(first, second), reason=reason))
     others = {"participants": participants, "has_more": has_more}
-    return Response(encoded_list("messages", reversed(page), others))
+    return Response(encode_list("messages", reversed(page), others))
 
 
 def _is_seen(snapshot: Snapshot, a: str, b: str) -> bool:
