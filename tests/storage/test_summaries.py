@@ -67,6 +67,8 @@ def any_statement(chance: random.Random) -> Statement:
         lambda: ("UPDATE messages SET is_deleted_by_sender = ? WHERE sender_username = ?", (flag(), sender)),
         lambda: ("UPDATE messages SET deleted_at = ? WHERE id = ?", (chance.choice([None, "2026"]), message_id)),
         lambda: ("UPDATE messages SET content = ? WHERE id = ?", (chance.choice("xX"), message_id)),
+        lambda: (f"UPDATE messages SET content = ?, is_read = ? {several}", (chance.choice("xX"), flag())),
+        lambda: ("UPDATE OR IGNORE messages SET rowid = ? WHERE id = ?", (chance.randint(1, 40), message_id)),
         lambda: ("UPDATE messages SET sent_at = ? WHERE id = ?", (chance.choice("12"), message_id)),
         lambda: (
             "UPDATE messages SET sender_username = ?, recipient_username = ? WHERE id = ?",
