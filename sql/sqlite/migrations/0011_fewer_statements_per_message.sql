@@ -6,8 +6,11 @@ BEGIN
     WHERE owner = new.owner AND partner = new.partner;
 END;
 
+-- The names of a conversation that exists need no look: it is counted, because one is made of counted messages only.
 DROP TRIGGER msgsvc_message_shown_insert;
 CREATE TRIGGER msgsvc_message_shown_insert INSTEAD OF INSERT ON msgsvc_message_shown
+WHEN EXISTS (SELECT 1 FROM msgsvc_conversations WHERE owner = new.owner AND partner = new.partner)
+    OR EXISTS (SELECT 1 FROM msgsvc_counted_messages WHERE id = new.id AND owner = new.owner)
 BEGIN
     INSERT INTO msgsvc_conversations (owner, partner, last_message_id, unread_count)
     VALUES (new.owner, new.partner, new.id, new.is_unread)
@@ -30,7 +33,7 @@ END;
 CREATE TRIGGER msgsvc_messages_after_insert AFTER INSERT ON messages
 BEGIN
     INSERT INTO msgsvc_message_shown (owner, partner, id, is_unread)
-    SELECT owner, partner, id, is_unread FROM msgsvc_counted_messages WHERE id = new.id;
+    SELECT owner, partner, id, is_unread FROM msgsvc_visible_messages WHERE id = new.id;
     INSERT INTO msgsvc_reply_rights (reader, writer)
     SELECT new.recipient_username, new.sender_username
     WHERE new.sender_username COLLATE BINARY <> new.recipient_username
