@@ -364,6 +364,7 @@ def test_every_statement_inside_a_trigger_uses_an_index(planner: sqlite3.Connect
 HOT_CALLS = [
     ("insert_message", {"sender": "u1", "recipient": "u2", "content": "Hello", "subject": None}),
     ("update_message_read", {"caller": "u2", "id": "newest"}),
+    ("update_message_read_again", {"caller": "u2", "id": "newest"}),
     ("update_message_hidden", {"caller": "u1", "id": "newest"}),
     ("update_message_hidden", {"caller": "u2", "id": "newest"}),
     ("select_people_by_word", {"role": "therapist", "sender": "u1", "prefix": "u", "a_block_counts": 1, "limit": 20}),

@@ -98,12 +98,12 @@ def mark_read(request: Request, message_id: int) -> Response:
 
     def mark(transaction: Transaction) -> object:
         caller = request.caller.username
-        updated = transaction.first("update_message_read", id=message_id, caller=caller, now=now)
-        if updated:
-            return updated[0]
+        if transaction.run("update_message_read", id=message_id, caller=caller, now=now):
+            return now
         is_recipient, read_at = _require_access(transaction, message_id, caller)
         if not is_recipient:
             raise ApiError("not_recipient")
+        transaction.run("update_message_read_again", id=message_id, caller=caller)
         return read_at
 
     read_at = request.write(mark)

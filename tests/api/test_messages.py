@@ -223,6 +223,7 @@ def test_read_at_remains_when_a_host_clears_is_read(
 
     assert unread(people["uma"]) == 1
     assert mark_read(people["uma"], message_id).json == first
+    assert unread(people["uma"]) == 0
 
 
 @pytest.mark.parametrize("call", [mark_read, delete])

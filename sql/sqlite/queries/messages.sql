@@ -50,13 +50,20 @@ WHERE (sender, idempotency_key) IN (
 );
 
 -- name: update_message_read
--- Only the recipient who still sees it; the first read_at stands.
+-- Only the recipient who still sees it, for the first time.
 UPDATE messages
-SET is_read = 1, read_at = coalesce(read_at, :now)
+SET is_read = 1, read_at = :now
 WHERE id = :id
-    AND (is_read IS NOT TRUE OR read_at IS NULL)
-    AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller AND NOT v.is_sent)
-RETURNING read_at;
+    AND read_at IS NULL
+    AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller AND NOT v.is_sent);
+
+-- name: update_message_read_again
+-- Where a host has made it unread since; the first read_at stands.
+UPDATE messages
+SET is_read = 1
+WHERE id = :id
+    AND is_read IS NOT TRUE
+    AND EXISTS (SELECT 1 FROM msgsvc_visible_messages AS v WHERE v.id = :id AND v.owner = :caller AND NOT v.is_sent);
 
 -- name: update_message_hidden
 -- Hides the caller's own side; deleted_at is set where the other side is hidden already.
