@@ -48,7 +48,7 @@ def send(request: Request) -> Response:
         if first:
             raise ApiError("idempotency_key_reused")
         _count_send(request, transaction, now)
-        (message_id,) = transaction.one(
+        message_id = transaction.insert(
             "insert_message", sender=sender, recipient=recipient, subject=subject, content=content, now=sent_at
         )
         if key:

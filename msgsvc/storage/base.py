@@ -71,6 +71,10 @@ class Transaction(Snapshot, Protocol):
         """Runs the statement at the latest with the next one or the commit, which fails where it fails."""
         ...
 
+    def insert(self, name: str, **parameters: object) -> int:
+        """Runs the statement, which inserts a row; its id. Refused by the host where a trigger ignored the row."""
+        ...
+
 
 class Commit(Protocol):
     """A commit that may hold the work of several calls."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from msgsvc.storage.base import Row, Transaction
+from msgsvc.storage.base import Transaction
 from msgsvc.storage.sql_files import load_statements
 from msgsvc.storage.sqlite.checkpoints import checkpoint_late
 from msgsvc.storage.sqlite.connection import Connection
@@ -17,8 +17,8 @@ from .seed import Seed
 
 THREADS = 8
 
-Work = Callable[[Transaction], Row]
-Write = Callable[[Work], Row]
+Work = Callable[[Transaction], int]
+Write = Callable[[Work], int]
 
 
 class PlainLock:
@@ -29,7 +29,7 @@ class PlainLock:
         self._connection = Connection(str(path), statements, mode="rw", busy_seconds=5.0)
         checkpoint_late(self._connection)
 
-    def write(self, work: Work) -> Row:
+    def write(self, work: Work) -> int:
         """As SqliteStorage.write, for work that does not fail."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -62,8 +62,8 @@ def _measure(write: Write, people: list[str], seconds: float) -> Measurement:
     deadline = time.perf_counter() + seconds
 
     def send(sender: str, recipient: str) -> None:
-        def insert(transaction: Transaction) -> Row:
-            return transaction.one(
+        def insert(transaction: Transaction) -> int:
+            return transaction.insert(
                 "insert_message",
                 sender=sender,
                 recipient=recipient,

@@ -99,7 +99,7 @@ def test_child_forked_during_a_write_can_write(host_database: str) -> None:
         writing, forked_now = threading.Event(), threading.Event()
         def slow(transaction):
             message = {"recipient": "uma", "subject": None, "content": "slow", "now": "2026-02-05 10:30:45"}
-            transaction.one("insert_message", sender="thea", **message)
+            transaction.insert("insert_message", sender="thea", **message)
             writing.set()
             forked_now.wait(1)
         thread = threading.Thread(target=app.services.database.write, args=[slow])

@@ -243,6 +243,26 @@ def test_what_a_rule_of_the_host_refuses_is_403_and_no_storage_error(
     assert people["uma"].delete(f"{API}/conversation/thea").status_code == 204
 
 
+def test_a_message_that_a_trigger_of_the_host_ignores_is_403(
+    people: dict[str, Client], host: sqlite3.Connection
+) -> None:
+    host.execute("CREATE TRIGGER ward BEFORE INSERT ON messages BEGIN SELECT RAISE(IGNORE); END")
+    answer = people["thea"].post(f"{API}/send", json={"recipient": "uma", "content": "Hello"})
+    assert refusal(answer) == (403, "refused_by_host")
+
+
+def test_the_id_of_a_message_is_its_own_where_a_trigger_of_the_host_inserts_rows(
+    people: dict[str, Client], host: sqlite3.Connection
+) -> None:
+    host.executescript("""
+        CREATE TABLE notifications (id INTEGER PRIMARY KEY, message_id INTEGER);
+        CREATE TRIGGER notify AFTER INSERT ON messages
+        BEGIN INSERT INTO notifications VALUES (4711, new.id); END;
+    """)
+    message_id = send(people["thea"], "uma")
+    assert host.execute("SELECT message_id FROM notifications").fetchall() == [(message_id,)]
+
+
 def test_a_column_of_users_that_the_host_demands_refuses_new_accounts_only(database_path: str) -> None:
     with closing(sqlite3.connect(database_path)) as connection:
         connection.executescript("""

@@ -167,7 +167,8 @@ def result_columns(connection: Connection, name: str) -> int | None:
     return None if description is None else len(description)
 
 
-@pytest.mark.parametrize("name", SQLITE)
+# SQLite tells the id of a new message beside the statement; see Transaction.insert().
+@pytest.mark.parametrize("name", sorted(SQLITE.keys() - {"insert_message"}))
 def test_statements_give_the_same_columns(filled: Connection, name: str, tmp_path: Path) -> None:
     path = str(tmp_path / "messages.db")
     migrate(path)

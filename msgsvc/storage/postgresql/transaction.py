@@ -145,6 +145,13 @@ class Transaction(Snapshot):
         """Runs the statement; the number of rows it changed."""
         return self._execute(name, parameters).command_tuples or 0
 
+    def insert(self, name: str, **parameters: object) -> int:
+        """Runs the statement, which inserts a row and returns its id."""
+        row = self.first(name, **parameters)
+        if row is None:
+            raise StorageError("refused_by_host", "a trigger ignored the row")
+        return int(row[0])
+
     def commit(self) -> None:
         """Commits. Raises StorageError, also where the outcome is unknown."""
         if not self._has_begun:

@@ -5,8 +5,7 @@ INSERT INTO messages (
     sender_username, recipient_username, subject, content, sent_at, created_at,
     is_read, is_deleted_by_sender, is_deleted_by_recipient
 )
-VALUES (:sender, :recipient, :subject, :content, :now, :now, 0, 0, 0)
-RETURNING id;
+VALUES (:sender, :recipient, :subject, :content, :now, :now, 0, 0, 0);
 
 -- name: upsert_send_limit
 -- Uses up one interval of the sender's allowance; no row where the burst is used up.
