@@ -41,15 +41,18 @@ def messages(rows: Iterable[Row], owner: str, partner: str, limit: int) -> tuple
     return page, next(rows, None) is not None
 
 
-def inbox_row(row: Row, roles: RoleNames) -> bytes:
-    """One conversation, from the columns of the inbox statements, which fetch one character beyond the limit."""
-    partner, content, sent_at, unread_count, is_from_partner, role = row
-    preview = content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
-    return (
-        f'{{"with_user":{string(partner)},"with_role":{_ROLE_JSON[roles.known(role)]},'
-        f'"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
-        f'"unread_count":{unread_count},"is_latest_from_them":{"true" if is_from_partner else "false"}}}'
-    ).encode()
+def inbox_rows(rows: Iterable[Row], roles: RoleNames) -> list[bytes]:
+    """The conversations of an inbox, from the columns of its statements, which fetch one character beyond the limit."""
+    page = []
+    for partner, content, sent_at, unread_count, is_from_partner, role in rows:
+        preview = content if len(content) <= PREVIEW_LIMIT else content[: PREVIEW_LIMIT - 3] + "..."
+        conversation = (
+            f'{{"with_user":{string(partner)},"with_role":{_ROLE_JSON[roles.known(role)]},'
+            f'"last_message":{string(preview)},"last_message_time":{_time(sent_at)},'
+            f'"unread_count":{unread_count},"is_latest_from_them":{"true" if is_from_partner else "false"}}}'
+        )
+        page.append(conversation.encode())
+    return page
 
 
 @lru_cache(maxsize=8192)

@@ -7,7 +7,7 @@ from msgsvc.errors import ApiError
 from msgsvc.json_http import NO_CONTENT, Response, encode_list, entity_tag, matches
 from msgsvc.request import Expected, Request
 from msgsvc.roles import SendingFacts, decide_sending
-from msgsvc.shapes import PREVIEW_LIMIT, inbox_row, messages
+from msgsvc.shapes import PREVIEW_LIMIT, inbox_rows, messages
 from msgsvc.storage.base import Snapshot, Transaction
 from msgsvc.times import stored
 
@@ -40,7 +40,7 @@ def inbox(request: Request) -> Response:
         "page_size": limit,
         "total_conversations": unread_conversations if unread_only else conversations,
     }
-    items = (inbox_row(row, request.services.roles) for row in rows)
+    items = inbox_rows(rows, request.services.roles)
     return Response(encode_list("conversations", items, others), headers={"ETag": tag})
 
 
