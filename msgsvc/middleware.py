@@ -49,7 +49,7 @@ class Call:
     """
 
     def __init__(self, environ: "WSGIEnvironment", services: Services, urls: MapAdapter) -> None:
-        self._started = time.perf_counter()
+        self._started = time.monotonic()
         self._environ = environ
         self._services = services
         self._urls = urls
@@ -97,6 +97,7 @@ class Call:
     def _handle(self, handler: Callable[[Request], Response]) -> Response:
         """Reports 401 and 403 before any other fault of the request, and audits a denied admin call."""
         request = self._request
+        self._services.database.refuse_late(self._started)
         try:
             try:
                 return handler(request)
@@ -161,7 +162,7 @@ class Call:
             headers["Content-Length"] = str(len(payload))
         headers.update(response.headers)
         method = self._environ["REQUEST_METHOD"]
-        milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
+        milliseconds = round((time.monotonic() - self._started) * 1000, 3)
         write_line = self._environ.get(LOG_REQUEST, log_request)
         write_line(
             RequestLine(

@@ -125,6 +125,12 @@ class Storage(ABC):
     def batch(self) -> AbstractContextManager[None]:
         """Writes of this thread within the block share the commit at its end; they must not wait for it inside."""
 
+    def refuse_late(self, arrived: float) -> None:  # noqa: B027
+        """Raises StorageError for a call that waited for its turn while others waited for the database in vain.
+
+        The time of its arrival is that of time.monotonic().
+        """
+
     def watch(self) -> None:  # noqa: B027
         """Notices what happened to the database outside. A server calls it again and again, also when idle."""
 

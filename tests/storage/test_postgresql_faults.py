@@ -14,9 +14,10 @@ from processes import msgsvc
 from served import serving, sign_in
 from storage_faults import assert_refused
 from support import API, send
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from msgsvc import Settings, create_app
+from msgsvc.middleware import Call
 from msgsvc.storage.postgresql import pool, storage, uri
 from msgsvc.storage.postgresql.check import check
 from msgsvc.storage.postgresql.migrations import migrate
@@ -88,6 +89,31 @@ def test_a_stopped_server_is_503_and_the_first_call_afterwards_succeeds(
     monkeypatch.undo()
     assert sending(thea).status_code == 201
     assert client.get("/healthz").status_code == 200
+
+
+def test_calls_that_arrived_before_others_waited_in_vain_are_refused_at_once(
+    database: str, client: Client, thea: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def arrive() -> Call:
+        return client.app.call({**EnvironBuilder(f"{API}/inbox").get_environ(), **thea.identity})
+
+    def answer(call: Call) -> str:
+        call.parse()
+        call.handle()
+        status, _, _ = call.respond()
+        return status[:3]
+
+    monkeypatch.setattr(storage, "LATE_SECONDS", 0)
+    early = arrive()
+    with psycopg.connect(database) as connection:
+        monkeypatch.setattr(storage, "ANSWER_SECONDS", 0.5)
+        connection.execute("LOCK TABLE msgsvc_mailboxes IN ACCESS EXCLUSIVE MODE")
+        assert answer(arrive()) == "503"
+    monkeypatch.undo()
+    assert answer(early) == "200", "it has not waited long"
+    monkeypatch.setattr(storage, "LATE_SECONDS", 0)
+    assert answer(early) == "503"
+    assert answer(arrive()) == "200"
 
 
 def test_a_killed_server_keeps_what_was_acknowledged(

@@ -4,7 +4,9 @@ psycopg_pool connects in the background and waits longer after each failure. Her
 known at once, and the first call after its cause is gone succeeds; there is no thread that a fork would lose.
 """
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -20,6 +22,9 @@ WAIT_SECONDS = 1.0
 class Pool:
     """At most ``size`` connections; those that are idle are kept."""
 
+    failed_at = -math.inf
+    """When a call last waited for the database in vain, as time.monotonic() tells it."""
+
     def __init__(self, size: int, connect: Callable[[float | None], Connection]) -> None:
         self._connect = connect
         self._free = threading.BoundedSemaphore(size)
@@ -31,6 +36,7 @@ class Pool:
         if self._is_closed:
             raise StorageError("storage_unavailable", "the application is closed")
         if not self._free.acquire(timeout=WAIT_SECONDS):
+            self.failed_at = time.monotonic()
             raise StorageError("storage_busy", "all connections to the database are in use")
         try:
             connection = self._idle_one() or self._connect(deadline)

@@ -20,6 +20,9 @@ from msgsvc.storage.postgresql.uri import connection_string
 ANSWER_SECONDS = 4.0
 """How long a transaction may take, with every wait in it and however often its work is run again."""
 
+LATE_SECONDS = 1.0
+"""A call that has waited longer for its turn does not wait once more for what others have waited for in vain."""
+
 POOL_SIZE = 16
 CONFLICT_PAUSE_SECONDS = 0.01
 """Pause before the first repetition; it doubles each time, and half of it is drawn at random."""
@@ -70,6 +73,11 @@ class PostgresqlStorage(Storage):
             result = work(transaction)
             transaction.commit()
         return result
+
+    def refuse_late(self, arrived: float) -> None:
+        """See Storage. So the calls that wait behind others are answered with them, not one after another."""
+        if arrived < self._pool.failed_at and time.monotonic() - arrived > LATE_SECONDS:
+            raise StorageError("storage_busy", "the calls before it waited in vain")
 
     def batch(self) -> AbstractContextManager[None]:
         """See Storage. Every write has a commit of its own."""

@@ -16,7 +16,7 @@ from psycopg.pq.abc import PGresult
 from msgsvc.storage.base import Ahead, Row, StorageError
 from msgsvc.storage.postgresql.command_runner import Call
 from msgsvc.storage.postgresql.connection import Connection
-from msgsvc.storage.postgresql.errors import is_cut, storage_error
+from msgsvc.storage.postgresql.errors import is_conflict, is_cut, storage_error
 from msgsvc.storage.postgresql.pool import Pool
 from msgsvc.storage.postgresql.statements import Command, Statement
 
@@ -44,7 +44,7 @@ class Snapshot:
         try:
             self._connection = self._pool.take(self._deadline)
         except psycopg.Error as error:
-            raise storage_error(error) from error
+            raise self._failure(error) from error
         return self
 
     def __exit__(
@@ -66,7 +66,13 @@ class Snapshot:
         try:
             return self._connection.runner.run(calls) if has_begun else self._run_first(calls)
         except psycopg.Error as error:
-            raise storage_error(error) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: psycopg.Error) -> StorageError:
+        failure = storage_error(error)
+        if failure.code != "refused_by_host" and not is_conflict(failure):
+            self._pool.failed_at = time.monotonic()
+        return failure
 
     def _run_first(self, calls: list[Call]) -> list[PGresult]:
         connection = self._connection
