@@ -64,7 +64,7 @@ def test_the_options_of_the_environment_count_as_for_any_client(
 ) -> None:
     without_options = host_path.partition("&options=")[0]
     monkeypatch.setenv("PGOPTIONS", f"-c search_path={postgresql_hosts.SCHEMA}")
-    assert migrate(without_options) == ["0001_messages"]
+    assert migrate(without_options)[0] == "0001_messages"
     assert migrate(host_path) == []
 
 
