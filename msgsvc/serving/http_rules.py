@@ -13,6 +13,14 @@ RECEIVE_LIMIT = 16 * 1024 * 1024
 have sent the whole body. A longer body is refused at once, and the connection closed.
 """
 
+FRAMING_LIMIT = 1024
+"""Bytes of a chunked body that are not of the body itself: sizes and extensions of the chunks, line ends, trailers.
+waitress would keep an endless line of them in memory, and search all of it for the line end again at each packet.
+"""
+
+FRAMING_SHARE = 128
+"""One more such byte is allowed for this many bytes of the body."""
+
 _FRAMING_HEADERS = re.compile(
     rb"^(host|content-length|transfer-encoding)[ \t]*:([^\r\n]*)\r?$", flags=re.IGNORECASE | re.MULTILINE
 )
@@ -29,6 +37,11 @@ def find_framing_fault(head: bytes) -> str | None:
     if dict(headers).get(b"transfer-encoding", b"chunked") != b"chunked":
         return "a Transfer-Encoding other than chunked"
     return None
+
+
+def has_too_much_framing(received: int, body: int) -> bool:
+    """Whether too many of the bytes received of a chunked body are not of the body itself."""
+    return received - body > FRAMING_LIMIT + body // FRAMING_SHARE
 
 
 def connection_option(header: str) -> str:

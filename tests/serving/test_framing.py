@@ -70,6 +70,10 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (POST + CHUNKED + b"\r\n2_7\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
     (POST + CHUNKED + b"\r\n27\r\n" + LOGIN + b"more\r\n0\r\n\r\n", BAD),
     (POST + CHUNKED + b"\r\n27;\x00\r\n" + LOGIN + b"\r\n0\r\n\r\n", BAD),
+    (POST + CHUNKED + b"\r\n27;" + b"x" * (2 * http_rules.FRAMING_LIMIT), BAD),
+    (POST + CHUNKED + b"\r\n0\r\nX: " + b"x" * (2 * http_rules.FRAMING_LIMIT), BAD),
+    (POST + CHUNKED + b"\r\n" + b"\r\n" * http_rules.FRAMING_LIMIT, BAD),
+    (POST + CHUNKED + b"\r\n" + b"1\r\n \r\n" * (http_rules.FRAMING_LIMIT), BAD),
     # ---- invalid header lines
     (b"GET /healthz HTTP/1.1\nHost: a\n\r\n\r\n", BAD),
     (b"GET /healthz HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", BAD),

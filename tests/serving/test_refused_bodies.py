@@ -33,6 +33,12 @@ def test_a_chunked_body_that_is_too_large_gets_the_413(service: Service) -> None
     assert (status, body["code"]) == (413, "body_too_large")
 
 
+def test_a_large_body_in_small_chunks_gets_the_413(service: Service) -> None:
+    chunk = b"%x\r\n%b\r\n" % (1024, b" " * 1024)
+    ((status, _, body),) = answers(service.raw(POST + CHUNKED + b"\r\n" + chunk * 4096 + b"0\r\n\r\n"))
+    assert (status, body["code"]) == (413, "body_too_large")
+
+
 def test_the_next_request_follows_the_whole_body(service: Service) -> None:
     size = 2 * MEGABYTE
     following = b" " * size + HEALTH + b"\r\n"

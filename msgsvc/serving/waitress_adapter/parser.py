@@ -1,6 +1,7 @@
 """The parser of requests: waitress's, with the stricter rules of http_rules."""
 
 import io
+from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, RequestEntityTooLarge
@@ -10,6 +11,9 @@ from msgsvc.serving import http_rules
 
 OBJECT_BYTES = 2048
 """Memory of a request beside what was received."""
+
+CHUNKED_PIECE = 512
+"""Bytes of a chunked body that are parsed at once: waitress copies the rest of them for each chunk."""
 
 
 class BodyBuffer:
@@ -45,6 +49,7 @@ class RequestParser(HTTPRequestParser):
 
     headers: dict[str, str]
     command: str  # type: ignore[assignment]  # The stubs say bytes.
+    body_rcv: Any
 
     path = ""
     """A default, because waitress also logs the path of a request that was refused before its path was parsed."""
@@ -56,7 +61,7 @@ class RequestParser(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Parse more of the request. A ValueError of waitress's parser means a bad request."""
         try:
-            consumed = super().received(data)
+            consumed = super().received(data[:CHUNKED_PIECE] if self.chunked else data)
         except ValueError:
             self.error = BadRequest("")
             self.completed = True
@@ -64,9 +69,12 @@ class RequestParser(HTTPRequestParser):
         if self.headers_finished and self.expect_continue and self.content_length > BODY_LIMIT:
             self.error = RequestEntityTooLarge("")
             self.completed = True
+        if self.chunked and http_rules.has_too_much_framing(self.body_bytes_received, len(self.body_rcv)):
+            self.error = BadRequest("")
+            self.completed = True
         if self.completed:
             self.expect_continue = False
-        return consumed
+        return len(data) if self.error else consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the request line and the headers. Raises ParsingError."""
@@ -76,7 +84,7 @@ class RequestParser(HTTPRequestParser):
         if fault := http_rules.find_head_fault(self.command, self.version, self.headers):
             raise ParsingError(fault)
         if self.body_rcv is not None:
-            self.body_rcv.buf = BodyBuffer()  # type: ignore[assignment]
+            self.body_rcv.buf = BodyBuffer()
         # waitress compares the whole header with "close" and "keep-alive".
         if "CONNECTION" in self.headers:
             self.headers["CONNECTION"] = http_rules.connection_option(self.headers["CONNECTION"])
