@@ -32,7 +32,9 @@ Answer = tuple[str, list[tuple[str, str]], bytes]
 logger = logging.getLogger("msgsvc")
 
 RUN_LATER = "msgsvc.run_later"
-"""environ key of an optional callable that runs a function on a background thread."""
+"""environ key of an optional callable that runs a function on a background thread, unless another one with the same
+key, its first argument, still waits or runs.
+"""
 
 LOG_REQUEST = "msgsvc.log_request"
 """environ key of an optional callable that logs a request, for a server that writes its log lines itself."""
@@ -132,7 +134,7 @@ class Call:
                 logger.warning("a session was not prolonged: %s", error, extra={"fields": {"request_id": self._id}})
 
         run_later = self._environ.get(RUN_LATER, _run_now)
-        run_later(try_to_prolong)
+        run_later(caller.session_id, try_to_prolong)
 
     def account(self) -> str | None:
         """The account that calls, once the call has been authorized."""
@@ -214,5 +216,5 @@ def _request_id(environ: "WSGIEnvironment") -> str:
     return given if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
-def _run_now(work: Callable[[], None]) -> None:
+def _run_now(_key: object, work: Callable[[], None]) -> None:
     work()

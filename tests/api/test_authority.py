@@ -215,7 +215,8 @@ def test_prolonging_late_revives_no_session(people: dict[str, Client], host: sql
     delayed: list[Callable[[], None]] = []
     uma = people["uma"]
     uma.app.services.clock.advance(600)  # type: ignore[attr-defined]
-    assert uma.get("/api/messages/inbox", environ_overrides={"msgsvc.run_later": delayed.append}).status_code == 200
+    later = {"msgsvc.run_later": lambda _session, work: delayed.append(work)}
+    assert uma.get("/api/messages/inbox", environ_overrides=later).status_code == 200
     uma.app.services.clock.advance(1800)  # type: ignore[attr-defined]
     assert uma.get("/api/messages/inbox").status_code == 401
     for prolong in delayed:

@@ -4,13 +4,14 @@ On SQLite: the server does not know the engine.
 """
 
 import socket
+import threading
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from raw_clients import ADDRESS, HEALTH, connected, resources, until
-from served import Service, received, serving, sign_in
+from served import ANSWER_SECONDS, Service, received, serving, sign_in, wait_until
 from support import API
 
 from msgsvc import Settings, create_app
@@ -82,6 +83,31 @@ def test_clients_behind_a_trusted_proxy_have_turns_of_their_own(
         for connection in connections:
             connection.find_caller()
         assert [connection.caller for connection in connections] == turns
+
+
+def test_the_same_work_waits_once_in_the_background(database_path: str) -> None:
+    """Else the reads of one session would fill the memory while another process holds the write lock."""
+    settings = Settings(database=database_path, host=ADDRESS, port=0, threads=1)
+    done: list[str] = []
+    begun, may_end = threading.Event(), threading.Event()
+    with closing(create_app(settings)) as app, ExitStack() as stack:
+        listener = Listener(app, ConnectionLimits(settings.threads))
+        stack.callback(listener.close_all)
+
+        def first() -> None:
+            begun.set()
+            may_end.wait(ANSWER_SECONDS)
+            done.append("first")
+
+        listener.run_in_background(1, first)
+        assert begun.wait(ANSWER_SECONDS)
+        listener.run_in_background(1, lambda: done.append("the same again"))
+        for _ in range(3):
+            listener.run_in_background(2, lambda: done.append("another"))
+        may_end.set()
+        wait_until(lambda: len(done) == 2)
+        wait_until(lambda: listener.run_in_background(1, lambda: done.append("later")) or "later" in done)
+    assert done[:3] == ["first", "another", "later"]
 
 
 def test_one_client_has_a_whole_network_of_ipv6() -> None:

@@ -4,7 +4,7 @@ import math
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 from waitress import wasyncore
@@ -67,6 +67,7 @@ class Listener(TcpWSGIServer):
         self.environ_keys: dict[str, object] = {RUN_LATER: self.run_in_background}
         if settings.log_format == "json":
             self.environ_keys[LOG_REQUEST] = write_request
+        self._in_background: set[Hashable] = set()
         self._thread = threading.get_ident()
         self._sockets: Any = {}
         self._workers = Workers(settings.threads)
@@ -108,9 +109,19 @@ class Listener(TcpWSGIServer):
         """Let a worker answer the next request of the connection."""
         self._workers.run(connection.caller, connection.service, connection.cancel)
 
-    def run_in_background(self, work: Callable[[], None]) -> None:
-        """Let a worker run a function that no response waits for."""
-        self._workers.run(Caller(), work)
+    def run_in_background(self, key: Hashable, work: Callable[[], None]) -> None:
+        """Let a worker run a function that no response waits for, unless another one with this key has not ended."""
+        if key in self._in_background:
+            return
+        self._in_background.add(key)
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self._in_background.discard(key)
+
+        self._workers.run(Caller(), run)
 
     def pull_trigger(self) -> None:
         """Wake the event loop, unless it calls this itself."""
