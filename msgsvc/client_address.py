@@ -69,7 +69,7 @@ def network_of(address: str) -> str:
     ip = _parse(address)
     if not isinstance(ip, ipaddress.IPv6Address):
         return address
-    return str(ipaddress.ip_network((int(ip), 64), strict=False).network_address)
+    return str(ipaddress.ip_network((int(ip), 64), strict=False))
 
 
 def _parse(text: str) -> Address | None:

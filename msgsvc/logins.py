@@ -91,11 +91,11 @@ def record_success(transaction: Transaction, by: Actor, attempt: Attempt) -> Non
         month_ago=now - ADDRESS_KNOWN_SECONDS,
         cap=ADDRESSES_EACH_USER,
     )
-    audit(transaction, by._replace(name=username), "logged_in", username, f"from {attempt.address}")
+    audit(transaction, by._replace(name=username), "logged_in", username, f"from {network_of(attempt.address)}")
 
 
 def record_failure(transaction: Transaction, by: Actor, attempt: Attempt) -> None:
     """Audits the failed attempt, if the account exists."""
     if attempt.is_account:
-        audit(transaction, by, "login_failed", attempt.username, f"from {attempt.address}")
+        audit(transaction, by, "login_failed", attempt.username, f"from {network_of(attempt.address)}")
     transaction.run("update_login_attempt_failed", subject=attempt.name_subject)

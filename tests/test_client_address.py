@@ -56,7 +56,7 @@ def test_another_header_holds_a_single_address(forwarded: str, address: str) -> 
 
 @pytest.mark.parametrize(
     ("address", "network"),
-    [("203.0.113.7", "203.0.113.7"), ("2a02:1:2:3:4::7", "2a02:1:2:3::"), ("", "")],
+    [("203.0.113.7", "203.0.113.7"), ("2a02:1:2:3:4::7", "2a02:1:2:3::/64"), ("", "")],
 )
 def test_an_ipv6_client_counts_by_its_64(address: str, network: str) -> None:
     assert network_of(address) == network

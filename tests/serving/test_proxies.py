@@ -25,7 +25,7 @@ def login_attempts(database: str) -> set[str]:
         (ADDRESS, "203.0.113.7", "203.0.113.7"),
         ("127.0.0.0/8, 2001:db8::/32", "203.0.113.7", "203.0.113.7"),
         (ADDRESS, "::ffff:203.0.113.7", "203.0.113.7"),
-        (ADDRESS, "2001:db8:1:2:3::4", "2001:db8:1:2::"),
+        (ADDRESS, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
         (ADDRESS, "198.51.100.1, 203.0.113.7", "203.0.113.7"),
         (ADDRESS, None, ADDRESS),
         (ADDRESS, '"unfinished', ADDRESS),
