@@ -32,8 +32,11 @@ UNREADABLE = [
     "a\tb",
     "e\u0301",
     "\u212b",
+    "a\U0001d159",
+    "a\U00016fe4",
 ]
 BLANK = ["\u200b", "\u200b \u2060", "\u3164", "\u2800", "\ufe0f", "\u00ad\u200d", "\ufeff", "\u202e", " \t\n\u2003"]
+BLANK += ["\U0001d159", "\U00016fe4", "\U00013441\U00013442"]
 
 
 @pytest.mark.parametrize("username", UNREADABLE, ids=ascii)
