@@ -197,6 +197,9 @@ class AuthorizedReading:
 
 
 def public_path(environ: "WSGIEnvironment") -> str:
-    """The path, wherever a host has mounted the application. Raises UnicodeDecodeError (a ValueError)."""
-    raw: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    """The path, wherever a host has mounted the application; an empty one means ``/``, as in ``GET http://host``.
+
+    Raises UnicodeDecodeError (a ValueError).
+    """
+    raw: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/"
     return raw if raw.isascii() else raw.encode("latin-1").decode()

@@ -107,6 +107,8 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET http://a]/ HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     (b"GET http://evil.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n", OK),
+    (b"POST http://evil.example HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+    (b"POST ? HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
     (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     (b"GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
