@@ -49,7 +49,7 @@ MESSAGE_ROUTES = [
     Route("GET", "/unread", conversations.unread, MEMBER, INLINE_READ),
     Route("GET", "/conversation/<username>", conversations.conversation, MEMBER, INLINE_READ),
     Route("PATCH", "/conversation/<username>/read", conversations.mark_conversation_read, MEMBER, BATCHED_WRITE),
-    Route("DELETE", "/conversation/<username>", conversations.hide_conversation, MEMBER, BATCHED_WRITE),
+    Route("DELETE", "/conversation/<username>", conversations.hide_conversation, MEMBER, WORKER),
     Route("PATCH", "/<id:message_id>/read", messages.mark_read, MEMBER, BATCHED_WRITE),
     Route("DELETE", "/<id:message_id>", messages.delete, MEMBER, BATCHED_WRITE),
     Route("GET", "/recipients", recipients.recipients, MEMBER, WORKER),

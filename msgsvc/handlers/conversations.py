@@ -11,6 +11,9 @@ from msgsvc.shapes import PREVIEW_LIMIT, inbox_rows, messages
 from msgsvc.storage.base import Snapshot, Transaction
 from msgsvc.times import stored
 
+HIDDEN_AT_ONCE = 100
+"""Messages of a conversation that are hidden in one transaction, so that other writers need not wait for a long one."""
+
 _NO_MAILBOX = (0, 0, 0, 0)
 _MAILBOX: tuple[Expected, ...] = (("select_mailbox", "caller", {}),)
 
@@ -110,13 +113,22 @@ def hide_conversation(request: Request, username: str) -> Response:
     partner = fields.username("username", username)
     now = stored(request.now())
 
-    def hide(transaction: Transaction) -> None:
+    def hide_some(transaction: Transaction) -> int | None:
+        """Hides the newest messages up to an id; returns up to which id others may remain."""
         caller = request.caller.username
-        _sending_facts(request, transaction, partner)
-        for (message_id,) in transaction.all("select_conversation_ids", caller=caller, partner=partner, up_to=up_to):
+        if remaining == up_to:
+            _sending_facts(request, transaction, partner)
+        newest = {"caller": caller, "partner": partner, "up_to": remaining, "limit": HIDDEN_AT_ONCE}
+        ids = [message_id for (message_id,) in transaction.all("select_conversation_ids", **newest)]
+        for message_id in ids:
             transaction.run("update_message_hidden", id=message_id, caller=caller, now=now)
+        return ids[-1] - 1 if len(ids) == HIDDEN_AT_ONCE else None
 
-    request.write(hide, [_facts_about(partner)])
+    remaining: int | None = up_to
+    expected = [_facts_about(partner)]
+    while remaining is not None:
+        remaining = request.write(hide_some, expected)
+        expected = []
     return NO_CONTENT
 
 

@@ -4,9 +4,11 @@ import sqlite3
 from typing import Any
 
 import pytest
+from postgresql_server import Host
 from support import API, conversation, delete, history, inbox, mark_read, partners, refusal, send, unread
 from werkzeug.test import TestResponse
 
+from msgsvc.handlers import conversations
 from msgsvc.testing import Client, Clock
 
 
@@ -165,6 +167,37 @@ def test_hiding_a_conversation_hides_one_side(people: dict[str, Client], ten: li
     assert (inbox(thea), conversation(thea, "uma"), unread(thea)) == before
     assert refusal(delete(uma, ten[0])) == (404, "message_not_found")
     assert hide(uma, "thea").status_code == 204
+
+
+def test_a_long_conversation_is_hidden_in_several_transactions(
+    people: dict[str, Client], ten: list[int], host: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that other writers need not wait for all of it. On SQLite alone: the trigger is its own."""
+    monkeypatch.setattr(conversations, "HIDDEN_AT_ONCE", 3)
+    host.execute(f"UPDATE messages SET content = 'kept' WHERE id = {ten[1]}")
+    ward = (
+        "CREATE TRIGGER ward BEFORE UPDATE ON messages WHEN old.content = 'kept' BEGIN SELECT RAISE(ABORT, 'kept'); END"
+    )
+    host.execute(ward)
+    assert refusal(hide(people["uma"], "thea")) == (403, "refused_by_host")
+    assert history(people["uma"], "thea") == ten[:4]
+    host.execute("DROP TRIGGER ward")
+    assert hide(people["uma"], "thea").status_code == 204
+    assert history(people["uma"], "thea") == []
+    assert history(people["thea"], "uma") == ten
+
+
+def test_a_conversation_with_nobody_is_hidden_in_several_transactions(
+    people: dict[str, Client], ten: list[int], host: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partner is known by the messages alone, and none is left after the second transaction."""
+    monkeypatch.setattr(conversations, "HIDDEN_AT_ONCE", len(ten) // 2)
+    if isinstance(host, Host):
+        host.drop_foreign_keys()
+    host.execute("UPDATE messages SET sender_username = 'gone' WHERE sender_username = 'thea'")
+    host.execute("UPDATE messages SET recipient_username = 'gone' WHERE recipient_username = 'thea'")
+    assert hide(people["uma"], "gone").status_code == 204
+    assert partners(inbox(people["uma"])) == []
 
 
 def test_a_conversation_that_both_hid_is_deleted(

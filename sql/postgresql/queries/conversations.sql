@@ -114,5 +114,9 @@ WHERE id IN (
 SELECT EXISTS (SELECT 1 FROM msgsvc_conversations WHERE owner = :owner AND partner = :partner);
 
 -- name: select_conversation_ids
--- What the caller still sees of the conversation, up to an id.
-SELECT id FROM msgsvc_visible_messages WHERE owner = :caller AND partner = :partner AND id <= :up_to;
+-- The newest that the caller still sees of the conversation, up to an id.
+SELECT id
+FROM msgsvc_visible_messages
+WHERE owner = :caller AND partner = :partner AND id <= :up_to
+ORDER BY id DESC
+LIMIT :limit;

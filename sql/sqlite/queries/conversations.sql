@@ -81,5 +81,9 @@ WHERE id IN (
 );
 
 -- name: select_conversation_ids
--- What the caller still sees of the conversation, up to an id.
-SELECT id FROM msgsvc_visible_messages WHERE owner = :caller AND partner = :partner AND id <= :up_to;
+-- The newest that the caller still sees of the conversation, up to an id.
+SELECT id
+FROM msgsvc_visible_messages
+WHERE owner = :caller AND partner = :partner AND id <= :up_to
+ORDER BY id DESC
+LIMIT :limit;
