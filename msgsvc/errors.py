@@ -31,6 +31,7 @@ ERRORS = {
     "user_not_found": (404, "No such user"),
     "method_not_allowed": (405, ""),
     "last_admin": (409, "The last active admin can be neither suspended nor demoted"),
+    "too_many_blocks": (409, "At most 1000 people may be blocked"),
     "user_exists": (409, "This username is taken"),
     "length_required": (411, "The body must come with a Content-Length: this server does not hand on a chunked one"),
     "body_too_large": (413, ""),

@@ -8,6 +8,9 @@ from msgsvc.roles import may_be_blocked_by
 from msgsvc.storage.base import Transaction
 from msgsvc.times import rfc3339, stored
 
+BLOCKS_EACH_USER = 1000
+"""More would make the list of them a long answer."""
+
 
 def blocks(request: Request) -> Response:
     """GET /api/messages/blocks: everyone whom the caller has blocked."""
@@ -30,7 +33,9 @@ def block(request: Request, username: str) -> Response:
             _require_partner(transaction, caller.username, blocked)
         elif not may_be_blocked_by(request.services.roles.meaning(account[1]), caller.role):
             raise ApiError("staff_not_blockable")
-        transaction.run("insert_block", caller=caller.username, username=blocked, now=now)
+        is_new = transaction.run("insert_block", caller=caller.username, username=blocked, now=now)
+        if is_new and transaction.one("count_blocks", caller=caller.username) > (BLOCKS_EACH_USER,):
+            raise ApiError("too_many_blocks")
 
     request.write(add)
     return NO_CONTENT

@@ -100,7 +100,7 @@ OPERATIONS = {
         "Block a person from writing to the caller",
         204,
         body="NoFields",
-        errors=("invalid_field", "self_block", "staff_not_blockable", "user_not_found"),
+        errors=("invalid_field", "self_block", "staff_not_blockable", "user_not_found", "too_many_blocks"),
     ),
     "blocks.unblock": Operation(
         "unblockUser",

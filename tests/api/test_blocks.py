@@ -10,6 +10,7 @@ import pytest
 from support import refusal, send
 from werkzeug.test import TestResponse
 
+from msgsvc.handlers import blocks
 from msgsvc.roles import ROLES
 from msgsvc.testing import Client, Clock
 
@@ -22,6 +23,16 @@ def test_blocked_sender_is_refused_and_unblocked_sender_is_not(people: People, c
     assert refusal(refused) == (403, "not_allowed")
     assert people["uma"].delete("/api/messages/blocks/ugo").status_code == 204
     send(people["ugo"], "uma")
+
+
+def test_blocks_of_one_account_are_bounded(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCKS_EACH_USER", 1)
+    uma = people["uma"]
+    people["adam"].as_user("ula", "user")
+    assert uma.put("/api/messages/blocks/ugo").status_code == 204
+    assert uma.put("/api/messages/blocks/ugo").status_code == 204
+    assert refusal(uma.put("/api/messages/blocks/ula")) == (409, "too_many_blocks")
+    assert [block["username"] for block in uma.get("/api/messages/blocks").json["blocks"]] == ["ugo"]
 
 
 def test_blocker_may_still_write(people: People) -> None:

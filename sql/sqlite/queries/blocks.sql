@@ -2,6 +2,10 @@
 -- Whom the caller has blocked.
 SELECT blocked, blocked_at FROM msgsvc_blocks WHERE blocker = :caller ORDER BY blocked;
 
+-- name: count_blocks
+-- How many people the caller has blocked.
+SELECT count(*) FROM msgsvc_blocks WHERE blocker = :caller;
+
 -- name: insert_block
 -- Blocking twice keeps the first time.
 INSERT INTO msgsvc_blocks (blocker, blocked, blocked_at) VALUES (:caller, :username, :now) ON CONFLICT DO NOTHING;
