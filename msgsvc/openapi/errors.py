@@ -14,7 +14,7 @@ _EXAMPLE_SENTENCES = {
     "method_not_allowed": "This path knows only GET, HEAD",
     "body_too_large": f"The body is longer than {BODY_LIMIT} bytes",
     "too_many_messages": "At most 60 messages a minute may be sent",
-    "headers_too_large": "The headers are longer than 16384 bytes",
+    "headers_too_large": "The headers are longer than 16384 bytes or 100 lines",
 }
 """For each code that has no usual sentence in the catalogue."""
 

@@ -8,6 +8,9 @@ from msgsvc.logs import METHOD_LIMIT
 HEADER_LIMIT = 16 * 1024
 """Bytes of the request line and the headers."""
 
+HEADER_LINES = 100
+"""Lines of the request line and the headers. waitress takes some microseconds for each, on the event loop."""
+
 RECEIVE_LIMIT = 16 * 1024 * 1024
 """Bytes of a body that are received before the answer is 413. Many clients, and Caddy, read no response before they
 have sent the whole body. A longer body is refused at once, and the connection closed.

@@ -116,6 +116,9 @@ FRAMES: list[tuple[bytes, tuple[int, str | None]]] = [
     (HEALTH + b"Host\xc3\xa9: a\r\n\r\n", BAD),
     # ---- too large
     (HEALTH + b"X: " + b"x" * http_rules.HEADER_LIMIT + b"\r\n\r\n", (431, "headers_too_large")),
+    (HEALTH + b"X: y\r\n" * 90 + b"\r\n", OK),
+    (HEALTH + b"X: y\r\n" * 100 + b"\r\n", (431, "headers_too_large")),
+    (HEALTH + b"X: y\r\n" + b" z\r\n" * 100 + b"\r\n", (431, "headers_too_large")),
     (HEALTH + b"X: y\r\n" * 4000 + b"\r\n", (431, "headers_too_large")),
     (b"GET /" + b"x" * http_rules.HEADER_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, "headers_too_large")),
     (b"x" * 100_000, (431, "headers_too_large")),

@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import BadRequest, RequestEntityTooLarge
+from waitress.utilities import BadRequest, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
 from msgsvc.json_http import BODY_LIMIT
 from msgsvc.serving import http_rules
@@ -78,6 +78,11 @@ class RequestParser(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the request line and the headers. Raises ParsingError."""
+        if header_plus.count(b"\n") > http_rules.HEADER_LINES:
+            # waitress does the same where they are too long.
+            super().parse_header(b"GET / HTTP/1.0\r\n")
+            self.error = RequestHeaderFieldsTooLarge("")
+            return
         if fault := http_rules.find_framing_fault(header_plus):
             raise ParsingError(fault)
         super().parse_header(header_plus)

@@ -19,7 +19,10 @@ logger = logging.getLogger("msgsvc")
 _REFUSALS = {
     400: ApiError("bad_request"),
     413: ApiError("body_too_large", f"The body is longer than {BODY_LIMIT} bytes"),
-    431: ApiError("headers_too_large", f"The headers are longer than {http_rules.HEADER_LIMIT} bytes"),
+    431: ApiError(
+        "headers_too_large",
+        f"The headers are longer than {http_rules.HEADER_LIMIT} bytes or {http_rules.HEADER_LINES} lines",
+    ),
 }
 
 
