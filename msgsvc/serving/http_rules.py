@@ -16,7 +16,7 @@ RECEIVE_LIMIT = 16 * 1024 * 1024
 have sent the whole body. A longer body is refused at once, and the connection closed.
 """
 
-FRAMING_LIMIT = 1024
+FRAMING_LIMIT = 4096
 """Bytes of a chunked body that are not of the body itself: sizes and extensions of the chunks, line ends, trailers.
 waitress would keep an endless line of them in memory, and search all of it for the line end again at each packet.
 """
