@@ -150,7 +150,7 @@ def test_block_and_unblock(hire: Hire, log_in: LogIn) -> None:
     in_dialog(page, f"Unblock {ugo.name}").click()
     wait_for_live(page, f"{ugo.name} is no longer blocked")
     in_dialog(page, "Close").click()
-    page.get_by_text("You have blocked").wait_for(state="hidden")
+    page.get_by_text(f"You have blocked {ugo.name}").wait_for(state="hidden")
     assert uma.call("GET", "/blocks") == {"blocks": []}
 
 
