@@ -1,5 +1,7 @@
 """Many writers on one PostgreSQL database, in several applications and processes."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ import postgresql_server
 import psycopg
 import pytest
 from postgresql_server import PATIENT
+from processes import WAIT_SECONDS, environment
 from served import Service, call, serving, sign_in
 from support import API, send
 from werkzeug.test import TestResponse
@@ -100,22 +103,23 @@ def test_two_admins_cannot_demote_each_other(two: list[Client]) -> None:
             two[0].as_user(name, "user")
 
 
+def start_at_once(database: str, **variables: str) -> None:
+    environ = environment(MSGSVC_DATABASE=database, **variables)
+    starting = [sys.executable, "-c", "import msgsvc; msgsvc.create_app().close()"]
+    processes = [subprocess.Popen(starting, env=environ) for _ in range(4)]
+    assert [process.wait(WAIT_SECONDS) for process in processes] == [0] * 4
+
+
 def test_the_first_admin_is_made_once(database: str) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        admin = {"admin_username": "root", "admin_password": "a long enough secret"}
-        apps = list(pool.map(lambda _: applications(database, 1, **admin)[0], range(4)))
+    start_at_once(database, MSGSVC_ADMIN_USERNAME="root", MSGSVC_ADMIN_PASSWORD="a long enough secret")
     with psycopg.connect(database) as connection:
         created = connection.execute("SELECT count(*) FROM msgsvc_audit WHERE action = 'user_created'").fetchone()
-    for app in apps:
-        app.close()
     assert created == (1,)
 
 
 def test_many_starts_migrate_once() -> None:
     uri = postgresql_server.new_database(empty=True)
-    with ThreadPoolExecutor(4) as pool:
-        for app in pool.map(lambda _: applications(uri, 1)[0], range(4)):
-            app.close()
+    start_at_once(uri)
     assert list(check(uri, lambda _line: None)) == []
     postgresql_server.drop_database(uri)
 
