@@ -42,13 +42,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", engines, scope="module")
 
 
+ALL = "true" in {os.environ.get("CI"), os.environ.get("TEST_ALL")}
+"""Whether the longest tests run too, and all that can run on both engines do."""
+
 POSTGRESQL_MODULES = {"test_conversations", "test_inbox", "test_messages", "test_sessions"}
-"""The core of the contract. The other modules run on PostgreSQL with CI=true or with -m postgresql."""
+"""The core of the contract. The other modules run on PostgreSQL with TEST_ALL=true or with -m postgresql."""
 
 
 def _runs_on_postgresql(metafunc: pytest.Metafunc) -> bool:
-    everything = os.environ.get("CI") == "true" or metafunc.config.getoption("markexpr") == "postgresql"
+    everything = ALL or metafunc.config.getoption("markexpr") == "postgresql"
     return everything or metafunc.module.__name__ in POSTGRESQL_MODULES
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the longest tests where no file and no marker is named."""
+    if ALL or config.getoption("markexpr") or list(config.args) != config.getini("testpaths"):
+        return
+    longest = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("fault")]
+    items[:] = [item for item in items if item not in set(longest)]
+    config.hook.pytest_deselected(items=longest)
 
 
 @contextmanager
