@@ -1,10 +1,14 @@
-"""The SQL files: where they are, and how named statements are read from them.
+"""The SQL files: where they are, which migrations a database lacks, and how named statements are read.
 
 A statement begins with ``-- name: verb_noun`` and ends where the next one begins.
 """
 
+import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
+
+from msgsvc.storage.base import MigrationError
 
 _NAME_LINE = re.compile(r"-- name: ([a-z][a-z_]*)")
 
@@ -34,6 +38,24 @@ def load_migrations(engine: str) -> dict[str, str]:
     if [path.name[:5] for path in paths] != [f"{number:04}_" for number in range(1, len(paths) + 1)]:
         raise SqlFilesError("the migrations are not numbered 0001, 0002, … without a gap")
     return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+
+
+def digest(migration: str) -> str:
+    """What a database records of a migration's text."""
+    return hashlib.sha256(migration.encode()).hexdigest()
+
+
+def not_applied(applied: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    """The names of the migrations that a database lacks, which has recorded the digests of those applied, by name.
+
+    Raises MigrationError where it has others.
+    """
+    for name, recorded in applied.items():
+        if name not in files:
+            raise MigrationError(f"the database has migration {name} of a newer msgsvc; install that version")
+        if recorded != digest(files[name]):
+            raise MigrationError(f"migration {name} is not the one that was applied to the database")
+    return [name for name in files if name not in applied]
 
 
 def load_statements(engine: str) -> dict[str, str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from msgsvc import Settings, create_app
-from msgsvc.storage.sql_files import sql_directory
-from msgsvc.storage.sqlite.migrations import _digest, migrate
+from msgsvc.storage.sql_files import digest, sql_directory
+from msgsvc.storage.sqlite.migrations import migrate
 from msgsvc.testing import Client, Clock
 from msgsvc.tokens import token_hash
 
@@ -54,7 +54,7 @@ def previous(database_path: str) -> str:
             text = path.read_text(encoding="utf-8")
             connection.executescript(text)
             record = "INSERT INTO msgsvc_migrations (name, digest) VALUES (?, ?)"
-            connection.execute(record, (path.stem, _digest(text)))
+            connection.execute(record, (path.stem, digest(text)))
         connection.executemany("INSERT INTO users (username, role) VALUES (?, ?)", [("uma", "user"), ("adam", "admin")])
         connection.executemany(
             "INSERT INTO msgsvc_audit (id, actor, action, subject, reason, request_id, at)"

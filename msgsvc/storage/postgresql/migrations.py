@@ -1,6 +1,5 @@
 """Brings a database to the present schema, in one transaction and under one lock for all machines."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from contextlib import closing
@@ -13,7 +12,7 @@ from msgsvc.storage.postgresql import host_tables, schema
 from msgsvc.storage.postgresql.connection import Connection, rows
 from msgsvc.storage.postgresql.errors import storage_error
 from msgsvc.storage.postgresql.uri import connection_string, shown
-from msgsvc.storage.sql_files import load_migrations
+from msgsvc.storage.sql_files import digest, load_migrations, not_applied
 
 OLDEST_VERSION = 14
 LOCK_KEY = 7_164_734_291_820_365_118
@@ -60,7 +59,7 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     added = host_tables.complete_messages(connection, files["0001_messages"])
     for name in names:
         connection.execute(files[name].encode())
-        connection.execute("INSERT INTO msgsvc_migrations (name, digest) VALUES (%s, %s)", (name, _digest(files[name])))
+        connection.execute("INSERT INTO msgsvc_migrations (name, digest) VALUES (%s, %s)", (name, digest(files[name])))
     restored = [] if "0001_messages" in names else [f"column {name}" for name in added]
     restored += schema.missing_objects(connection)
     if restored:
@@ -94,10 +93,6 @@ def _stay_in_the_search_path(connection: Connection) -> None:
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(path))
 
 
-def _digest(script: str) -> str:
-    return hashlib.sha256(script.encode()).hexdigest()
-
-
 def pending(connection: Connection, files: Mapping[str, str]) -> list[str]:
     """The names of the migrations that the database lacks. Raises MigrationError where it has others."""
     # to_regclass() may remember that there was no table, from before the lock was had.
@@ -107,12 +102,7 @@ def pending(connection: Connection, files: Mapping[str, str]) -> list[str]:
     applied: dict[str, str] = dict(
         rows(connection, "SELECT name, digest FROM msgsvc_migrations") if is_recorded else ()
     )
-    for name, digest in applied.items():
-        if name not in files:
-            raise MigrationError(f"the database has migration {name} of a newer msgsvc; install that version")
-        if digest != _digest(files[name]):
-            raise MigrationError(f"migration {name} is not the one that was applied to the database")
-    return [name for name in files if name not in applied]
+    return not_applied(applied, files)
 
 
 def _display_name_column(connection: Connection) -> list[str]:

@@ -5,7 +5,6 @@ host's is ever dropped, and a file that has been applied must never change: its 
 start.
 """
 
-import hashlib
 import logging
 import re
 import time
@@ -13,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from msgsvc.storage.base import MigrationError, StorageError
-from msgsvc.storage.sql_files import load_migrations
+from msgsvc.storage.sql_files import digest, load_migrations, not_applied
 from msgsvc.storage.sqlite import host_tables, schema
 from msgsvc.storage.sqlite.connection import Connection, inspection_mode, split_script
 from msgsvc.storage.sqlite.location import real_path, require_suitable
@@ -160,12 +159,8 @@ def _apply(connection: Connection, names: list[str], files: dict[str, str]) -> N
                 connection.execute(statement)
         connection.execute(
             "INSERT INTO msgsvc_migrations (name, digest) VALUES (:name, :digest)",
-            {"name": name, "digest": _digest(files[name])},
+            {"name": name, "digest": digest(files[name])},
         )
-
-
-def _digest(script: str) -> str:
-    return hashlib.sha256(script.encode()).hexdigest()
 
 
 def pending(connection: Connection, files: dict[str, str] | None = None) -> list[str]:
@@ -173,9 +168,4 @@ def pending(connection: Connection, files: dict[str, str] | None = None) -> list
     files = files or load_migrations("sqlite")
     recorded = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'msgsvc_migrations'")
     applied: dict[str, str] = dict(connection.execute("SELECT name, digest FROM msgsvc_migrations") if recorded else ())
-    for name, digest in applied.items():
-        if name not in files:
-            raise MigrationError(f"the database has migration {name} of a newer msgsvc; install that version")
-        if digest != _digest(files[name]):
-            raise MigrationError(f"migration {name} is not the one that was applied to the database")
-    return [name for name in files if name not in applied]
+    return not_applied(applied, files)
