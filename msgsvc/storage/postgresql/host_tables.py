@@ -2,17 +2,10 @@
 
 import re
 
+from msgsvc.storage import host_columns
 from msgsvc.storage.base import MigrationError
 from msgsvc.storage.postgresql.connection import Connection, rows
 from msgsvc.storage.sql_files import load_migrations
-
-_ACCOUNT_COLUMNS = {"username", "role"}
-_IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
-_FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
-_FILLED_BY_A_SEND = [
-    *("sender_username", "recipient_username", "content", "sent_at", "created_at"),
-    *("is_read", "is_deleted_by_sender", "is_deleted_by_recipient"),
-]
 
 
 def columns_of(connection: Connection, table: str) -> dict[str, str]:
@@ -44,7 +37,7 @@ def _is_unique(connection: Connection, table: str, column: str) -> bool:
 def missing_columns(connection: Connection) -> list[str]:
     """The columns that calls need and a host has dropped, such as ``messages.subject``."""
     of_messages = lacking_columns(connection, load_migrations("postgresql")["0001_messages"])
-    of_users = sorted(_ACCOUNT_COLUMNS - columns_of(connection, "users").keys())
+    of_users = sorted(host_columns.ACCOUNT_COLUMNS - columns_of(connection, "users").keys())
     return [f"messages.{name}" for name in of_messages] + [f"users.{name}" for name in of_users]
 
 
@@ -53,11 +46,9 @@ def check_users(connection: Connection) -> None:
     columns = columns_of(connection, "users")
     if not columns:
         return
-    missing = _ACCOUNT_COLUMNS - columns.keys()
-    if missing:
-        raise MigrationError(f"the table users lacks the column {' and '.join(sorted(missing))}")
+    host_columns.require("users", host_columns.ACCOUNT_COLUMNS, columns)
     if not _is_unique(connection, "users", "username"):
-        raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
+        raise MigrationError(host_columns.NAMES_MAY_REPEAT)
 
 
 def lacking_columns(connection: Connection, first_migration: str) -> dict[str, tuple[str, str]]:
@@ -75,15 +66,13 @@ def complete_messages(connection: Connection, first_migration: str) -> list[str]
     present = columns_of(connection, "messages")
     if not present:
         return []
-    missing = _IDENTITY_COLUMNS - present.keys()
-    if missing:
-        raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
+    host_columns.require("messages", host_columns.IDENTITY_COLUMNS, present)
     if present["id"] not in ("integer", "bigint") or not _is_unique(connection, "messages", "id"):
         raise MigrationError("the table messages must have id as its integer or bigint PRIMARY KEY")
     lacking = lacking_columns(connection, first_migration)
     for name, (kind, default) in lacking.items():
         connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {kind}".encode())
-        source = _FILLED_FROM.get(name)
+        source = host_columns.FILLED_FROM.get(name)
         if source in present:
             value = f"({source} IS NOT NULL)::integer" if name == "is_read" else source
             connection.execute(f"UPDATE messages SET {name} = {value}".encode())
@@ -96,13 +85,9 @@ def refuse_columns_not_filled(connection: Connection) -> None:
     """Raises MigrationError naming a column that makes every send fail."""
     statement = (
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('messages') AND attnum > 0"
-        " AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = '' AND attname <> ALL (%s)"
+        " AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = ''"
     )
-    for (name,) in rows(connection, statement, _FILLED_BY_A_SEND):
-        raise MigrationError(
-            f"the column {name} of the table messages is NOT NULL without a default, and a send cannot fill it; "
-            "give it a default"
-        )
+    host_columns.require_filled(name for (name,) in rows(connection, statement))
 
 
 def _specified_columns(first_migration: str) -> dict[str, tuple[str, str]]:

@@ -3,21 +3,9 @@
 from contextlib import closing
 from typing import NamedTuple
 
+from msgsvc.storage import host_columns
 from msgsvc.storage.base import MigrationError
 from msgsvc.storage.sqlite.connection import Connection, split_script
-
-_IDENTITY_COLUMNS = {"id", "sender_username", "recipient_username", "content"}
-_FILLED_FROM = {"sent_at": "created_at", "created_at": "sent_at", "is_read": "read_at"}
-_FILLED_BY_A_SEND = {
-    "sender_username",
-    "recipient_username",
-    "content",
-    "sent_at",
-    "created_at",
-    "is_read",
-    "is_deleted_by_sender",
-    "is_deleted_by_recipient",
-}
 
 
 class Column(NamedTuple):
@@ -42,15 +30,13 @@ def check_users(connection: Connection) -> None:
     present = columns(connection, "users")
     if not present:
         return
-    missing = {"username", "role"} - present.keys()
-    if missing:
-        raise MigrationError(f"the table users lacks the column {' and '.join(sorted(missing))}")
+    host_columns.require("users", host_columns.ACCOUNT_COLUMNS, present)
     unique_indexes = connection.execute(
         "SELECT group_concat(lower(column.name)) FROM pragma_index_list('users') AS list, "
         'pragma_index_info(list.name) AS column WHERE list."unique" AND NOT list.partial GROUP BY list.name'
     )
     if ("username",) not in unique_indexes:
-        raise MigrationError("the table users must have username as its PRIMARY KEY or UNIQUE")
+        raise MigrationError(host_columns.NAMES_MAY_REPEAT)
 
 
 def complete_messages(connection: Connection, first_migration: str) -> list[str]:
@@ -61,9 +47,7 @@ def complete_messages(connection: Connection, first_migration: str) -> list[str]
     present = columns(connection, "messages")
     if not present:
         return []
-    missing = _IDENTITY_COLUMNS - present.keys()
-    if missing:
-        raise MigrationError(f"the table messages lacks the column {' and '.join(sorted(missing))}")
+    host_columns.require("messages", host_columns.IDENTITY_COLUMNS, present)
     keys = [(name, column.kind.upper()) for name, column in present.items() if column.key]
     if keys != [("id", "INTEGER")]:
         raise MigrationError("the table messages must have id as its INTEGER PRIMARY KEY")
@@ -71,7 +55,7 @@ def complete_messages(connection: Connection, first_migration: str) -> list[str]
     for name, column in lacking.items():
         constant = f"DEFAULT {column.default}" if column.default and column.default != "CURRENT_TIMESTAMP" else ""
         connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {column.kind} {constant}")
-        source = _FILLED_FROM.get(name)
+        source = host_columns.FILLED_FROM.get(name)
         if source in present:
             value = f"{source} IS NOT NULL" if name == "is_read" else source
             connection.execute(f"UPDATE messages SET {name} = {value}")
@@ -87,9 +71,7 @@ def _specified_columns(first_migration: str) -> dict[str, Column]:
 
 def refuse_columns_not_filled(connection: Connection) -> None:
     """Raises MigrationError naming a column that makes every send fail."""
-    for name, column in columns(connection, "messages").items():
-        if column.is_required and column.default is None and not column.key and name not in _FILLED_BY_A_SEND:
-            raise MigrationError(
-                f"the column {name} of the table messages is NOT NULL without a default, and a send cannot fill it; "
-                "give it a default"
-            )
+    present = columns(connection, "messages").items()
+    host_columns.require_filled(
+        name for name, column in present if column.is_required and column.default is None and not column.key
+    )
