@@ -1,6 +1,7 @@
 """The tables users and messages where a host already has them: what they must offer, and the columns they lack."""
 
 import re
+from functools import cache
 
 from msgsvc.storage import host_columns
 from msgsvc.storage.base import MigrationError
@@ -36,7 +37,7 @@ def _is_unique(connection: Connection, table: str, column: str) -> bool:
 
 def missing_columns(connection: Connection) -> list[str]:
     """The columns that calls need and a host has dropped, such as ``messages.subject``."""
-    of_messages = lacking_columns(connection, load_migrations("postgresql")["0001_messages"])
+    of_messages = lacking_columns(connection)
     of_users = sorted(host_columns.ACCOUNT_COLUMNS - columns_of(connection, "users").keys())
     return [f"messages.{name}" for name in of_messages] + [f"users.{name}" for name in of_users]
 
@@ -51,14 +52,14 @@ def check_users(connection: Connection) -> None:
         raise MigrationError(host_columns.NAMES_MAY_REPEAT)
 
 
-def lacking_columns(connection: Connection, first_migration: str) -> dict[str, tuple[str, str]]:
+def lacking_columns(connection: Connection) -> dict[str, tuple[str, str]]:
     """Type and default of each column that the table messages of a host lacks; none where there is no such table."""
     present = columns_of(connection, "messages")
-    specified = _specified_columns(first_migration) if present else {}
+    specified = _specified_columns() if present else {}
     return {name: column for name, column in specified.items() if name not in present}
 
 
-def complete_messages(connection: Connection, first_migration: str) -> list[str]:
+def complete_messages(connection: Connection) -> list[str]:
     """Adds the columns that the table of a host lacks, and returns their names.
 
     Raises MigrationError where one is missing that cannot be added.
@@ -69,7 +70,7 @@ def complete_messages(connection: Connection, first_migration: str) -> list[str]
     host_columns.require("messages", host_columns.IDENTITY_COLUMNS, present)
     if present["id"] not in ("integer", "bigint") or not _is_unique(connection, "messages", "id"):
         raise MigrationError("the table messages must have id as its integer or bigint PRIMARY KEY")
-    lacking = lacking_columns(connection, first_migration)
+    lacking = lacking_columns(connection)
     for name, (kind, default) in lacking.items():
         connection.execute(f"ALTER TABLE messages ADD COLUMN {name} {kind}".encode())
         source = host_columns.FILLED_FROM.get(name)
@@ -90,8 +91,10 @@ def refuse_columns_not_filled(connection: Connection) -> None:
     host_columns.require_filled(name for (name,) in rows(connection, statement))
 
 
-def _specified_columns(first_migration: str) -> dict[str, tuple[str, str]]:
+@cache
+def _specified_columns() -> dict[str, tuple[str, str]]:
     """Type and default of each column that messages has in a new database and a host's may lack."""
+    first_migration = load_migrations("postgresql")["0001_messages"]
     (table,) = re.findall(r"CREATE TABLE IF NOT EXISTS messages \(\n(.*?)\n\);", first_migration, flags=re.DOTALL)
     columns = re.findall(r"^ +(\w+) (\w+)(?: DEFAULT (\S+?))?,?$", table, flags=re.MULTILINE)
     return {name: (kind, default) for name, kind, default in columns}

@@ -48,7 +48,7 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
         raise MigrationError(f"the database has the encoding {encoding}; msgsvc needs UTF8")
     host_tables.check_users(connection)
     host_tables.refuse_columns_not_filled(connection)
-    if not pending(connection, files) and not _is_incomplete(connection, files, display_name_column):
+    if not pending(connection, files) and not _is_incomplete(connection, display_name_column):
         schema.refuse_missing_grants(connection)
         return []
     connection.execute("SET LOCAL statement_timeout = 0")
@@ -56,7 +56,7 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     _lock(connection)
     names = pending(connection, files)
     _stay_in_the_search_path(connection)
-    added = host_tables.complete_messages(connection, files["0001_messages"])
+    added = host_tables.complete_messages(connection)
     for name in names:
         connection.execute(files[name].encode())
         connection.execute("INSERT INTO msgsvc_migrations (name, digest) VALUES (%s, %s)", (name, digest(files[name])))
@@ -71,8 +71,8 @@ def _migrate(connection: Connection, files: Mapping[str, str], display_name_colu
     return names + [f"restored {name}" for name in restored]
 
 
-def _is_incomplete(connection: Connection, files: Mapping[str, str], display_name_column: str) -> bool:
-    if schema.missing_objects(connection) or host_tables.lacking_columns(connection, files["0001_messages"]):
+def _is_incomplete(connection: Connection, display_name_column: str) -> bool:
+    if schema.missing_objects(connection) or host_tables.lacking_columns(connection):
         return True
     return display_name_column not in ("", *_display_name_column(connection))
 
