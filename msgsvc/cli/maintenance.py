@@ -9,7 +9,7 @@ from pathlib import Path
 from msgsvc.cli.options import UsageError, existing, existing_database, say, settings
 from msgsvc.storage.base import StorageError
 from msgsvc.storage.copying import copy as copy_tables
-from msgsvc.storage.engines import engine_for, is_uri
+from msgsvc.storage.engines import Engine, engine_for, is_uri
 
 
 class FaultsFoundError(Exception):
@@ -29,13 +29,8 @@ def check(options: argparse.Namespace) -> None:
     """Prints a line for each fault, or ok. Raises FaultsFoundError."""
     database = existing_database(options)
     engine = engine_for(database)
-    with _named_in_errors(engine.shown(database)):
-        faults = list(engine.check(database, _show_progress))
-    _show_progress("")
-    for fault in faults or ["ok"]:
-        say(fault)
-    if faults:
-        raise FaultsFoundError(f"{engine.shown(database)}: faults found: {len(faults)}")
+    _require_sound(engine, database)
+    say("ok")
 
 
 def backup(options: argparse.Namespace) -> None:
@@ -61,13 +56,20 @@ def copy(options: argparse.Namespace) -> None:
     names = f"{from_engine.shown(source)} to {to_engine.shown(destination)}"
     with _named_in_errors(names), from_engine.source(source) as tables, to_engine.destination(destination) as copied:
         copy_tables(tables, copied, _show_progress)
-    faults = list(to_engine.check(destination, _show_progress))
+    _require_sound(to_engine, destination, "everything was copied; ")
+    say(to_engine.shown(destination))
+
+
+def _require_sound(engine: Engine, database: str, done: str = "") -> None:
+    """Prints a line for each fault. Raises FaultsFoundError, which says what has been done already."""
+    name = engine.shown(database)
+    with _named_in_errors(name):
+        faults = list(engine.check(database, _show_progress))
     _show_progress("")
     for fault in faults:
         say(fault)
     if faults:
-        raise FaultsFoundError(f"{to_engine.shown(destination)}: everything was copied; faults found: {len(faults)}")
-    say(to_engine.shown(destination))
+        raise FaultsFoundError(f"{name}: {done}faults found: {len(faults)}")
 
 
 def _show_progress(line: str) -> None:
